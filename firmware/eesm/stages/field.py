@@ -1,0 +1,80 @@
+"""Field current control and the exciter."""
+
+from eesm.signals import (
+    BRIDGE_CURRENT,
+    FIELD_CURRENT,
+    FIELD_OFF,
+    FIELD_REVERSE,
+    FIELD_VOLTAGE,
+    GATE_EXCITER,
+    Signals,
+)
+from eesm.stages.fixed import amplify, sat15, sat30
+
+
+def limit_exciter(s: Signals) -> None:
+    """Highest exciter voltage now: a share of the dc link, or of the exciter's own supply."""
+    if s.exciter_from_link == 1:
+        s.u_f_max = (s.u_dc * s.k_u_f_max) >> 15
+    else:
+        s.u_f_max = s.k_u_f_max
+
+
+def control_field(s: Signals) -> None:
+    """u_f for the field mode, within what the exciter can do; `field_excess` is u_f - R_f*i_f.
+
+    Current control is the field row of the internal-model design for the coupled d-f plant:
+    u_f = I_f + L_f*w_f*e_f + 1.5*M*w_d*e_d, anti-windup by back-calculation.  Reverse voltage
+    is not counted on once the current is so low that the exciter's diodes end it.
+    """
+    u_f_min = 0
+    if s.exciter_reverses == 1 and (s.exciter_blocks == 0 or s.i_f > s.i_f_blocked):
+        u_f_min = -s.u_f_max
+    s.d_error = 0
+    if s.bridge_mode == BRIDGE_CURRENT:
+        s.d_error = sat15(s.i_d_ref - s.i_d)
+    if s.faults != 0 or s.field_mode == FIELD_REVERSE:
+        s.u_f = 0
+        if s.i_f > s.i_f_safe and s.u_dc < s.u_dc_brake:
+            s.u_f = u_f_min
+        s.field_integral = 0
+        s.field_excess = s.u_f
+    elif s.field_mode == FIELD_CURRENT:
+        error = sat15(s.i_f_ref - s.i_f)
+        drop = s.field_integral >> 15
+        asked = (
+            drop + amplify(error, s.k_f_p, s.k_f_p_shift) + amplify(s.d_error, s.k_f_d, s.k_f_d_shift)
+        )
+        u_f = asked
+        if u_f > s.u_f_max:
+            u_f = s.u_f_max
+        elif u_f < u_f_min:
+            u_f = u_f_min
+        s.u_f = u_f
+        s.field_excess = sat15(u_f - drop)
+        s.field_integral = sat30(
+            s.field_integral
+            + amplify(error, s.k_f_i, s.k_f_i_shift)
+            + amplify(sat15(u_f - asked), s.k_f_a, s.k_f_a_shift)
+        )
+    else:
+        u_f = 0
+        if s.field_mode == FIELD_VOLTAGE:
+            u_f = s.field_voltage
+            if u_f > s.u_f_max:
+                u_f = s.u_f_max
+            elif u_f < u_f_min:
+                u_f = u_f_min
+        s.u_f = u_f
+        s.field_integral = 0
+        s.field_excess = u_f
+
+
+def excite(s: Signals) -> None:
+    """Exciter voltage to a signed compare count; its gates stay on while a field is wanted or feared."""
+    duty = s.u_f
+    if s.exciter_from_link == 1:
+        duty = sat15((s.u_f * s.inv_u_dc) >> 13)
+    s.compare_f = (duty * s.pwm_top) >> 15
+    if s.field_mode != FIELD_OFF or s.i_f > s.i_f_safe:
+        s.gate_enable = s.gate_enable | GATE_EXCITER

@@ -1,0 +1,101 @@
+"""Torque to current references: limits, loss-minimal tables, torque-first i_q.
+
+Three slots of the outer law.  The tables have 17 speed rows (electrical speed over dc-link
+voltage, so one table serves every u_dc) and 17 columns on a square-root torque axis, on which
+the optimal currents are straight lines.
+"""
+
+from eesm.signals import Q15_MAX, REFERENCE_CURRENT, Signals
+from eesm.stages.fixed import amplify, magnitude, mul15, root_of, sat, sat15
+
+POINTS = 17
+LAST_ROW = 15
+
+
+def limit_torque(s: Signals) -> None:
+    """Place the speed on the tables' axis, find the torque the machine can give, limit the demand."""
+    ratio = (magnitude(s.w_e) * s.inv_u_dc) >> 13
+    if ratio > Q15_MAX:
+        ratio = Q15_MAX
+    place = amplify(ratio, s.k_speed_axis, s.k_speed_axis_shift)
+    if place > 0x7FFF:
+        place = 0x7FFF
+    s.speed_row = place >> 11
+    s.speed_share = (place & 0x7FF) << 4
+    low = s.table_torque[s.speed_row]
+    s.torque_max = low + mul15(s.table_torque[s.speed_row + 1] - low, s.speed_share)
+    if s.torque_max > s.torque_limit:
+        s.torque_max = s.torque_limit
+    goal = sat(s.torque_demand, s.torque_max)
+    s.torque_ref = s.torque_ref + sat(goal - s.torque_ref, s.torque_slew)
+
+
+def blend_i_d(s: Signals, corner: int, share: int) -> int:
+    """i_d between four neighbours of its table; `corner` is the lowest one's index."""
+    below = s.table_i_d[corner] + mul15(s.table_i_d[corner + 1] - s.table_i_d[corner], share)
+    above = s.table_i_d[corner + 17]
+    above = above + mul15(s.table_i_d[corner + 18] - above, share)
+    return below + mul15(above - below, s.speed_share)
+
+
+def blend_i_f(s: Signals, corner: int, share: int) -> int:
+    """i_f between four neighbours of its table."""
+    below = s.table_i_f[corner] + mul15(s.table_i_f[corner + 1] - s.table_i_f[corner], share)
+    above = s.table_i_f[corner + 17]
+    above = above + mul15(s.table_i_f[corner + 18] - above, share)
+    return below + mul15(above - below, s.speed_share)
+
+
+def choose_field(s: Signals) -> None:
+    """i_d_ref and i_f_ref: the loss-minimal ones for the torque, or those the user asked for."""
+    if s.reference_mode == REFERENCE_CURRENT:
+        s.i_d_ref = sat(s.i_d_set, s.i_max)
+        s.i_f_ref = s.i_f_set
+    else:
+        square = amplify(magnitude(s.torque_ref), s.k_torque_axis, s.k_torque_axis_shift)
+        if square > Q15_MAX:
+            square = Q15_MAX
+        place = root_of(s, square << 15)
+        if place > 0x7FFF:
+            place = 0x7FFF
+        corner = s.speed_row * POINTS + (place >> 11)
+        share = (place & 0x7FF) << 4
+        s.i_d_ref = sat(blend_i_d(s, corner, share), s.i_max)
+        s.i_f_ref = blend_i_f(s, corner, share)
+        if s.i_f_ref < s.i_f_floor:
+            s.i_f_ref = s.i_f_floor
+    if s.i_f_ref > s.i_f_max:
+        s.i_f_ref = s.i_f_max
+
+
+def choose_i_q(s: Signals) -> None:
+    """i_q_ref so that the torque is right with the field there is now (torque-first rule).
+
+    i_q = torque / psi_t.  The divisor is shifted up to 15 bits; its reciprocal starts from
+    48/17 - 32/17*x and gains by two Newton steps.
+    """
+    limit = root_of(s, s.i_max * s.i_max - s.i_d_ref * s.i_d_ref)
+    psi = s.psi_t
+    if psi < s.psi_t_min:
+        psi = s.psi_t_min
+    s.torque = sat15((s.i_q * s.psi_t) >> s.torque_shift)
+    if s.reference_mode == REFERENCE_CURRENT:
+        s.i_q_ref = sat(s.i_q_set, limit)
+    else:
+        places = 29 - s.torque_shift
+        if psi < 0x80:
+            psi = psi << 8
+            places = places - 8
+        if psi < 0x800:
+            psi = psi << 4
+            places = places - 4
+        if psi < 0x2000:
+            psi = psi << 2
+            places = places - 2
+        if psi < 0x4000:
+            psi = psi << 1
+            places = places - 1
+        inverse = 46261 - ((psi * 30840) >> 15)
+        inverse = (inverse * (0x8000 - ((psi * inverse) >> 15))) >> 14
+        inverse = (inverse * (0x8000 - ((psi * inverse) >> 15))) >> 14
+        s.i_q_ref = sat((s.torque_ref * inverse) >> places, limit)

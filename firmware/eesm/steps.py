@@ -1,0 +1,60 @@
+"""The order of the stages: what one PWM period runs.
+
+`fast_step` goes from samples to compare counts; `outer_step` runs one slot of the outer law and
+writes the rows for telemetry.  Both run in the hard interrupt; the linker fuses each into one
+routine.
+"""
+
+from eesm.signals import Signals
+from eesm.stages.angle import find_direction, read_encoder, track_angle
+from eesm.stages.current import control_current
+from eesm.stages.field import control_field, excite, limit_exciter
+from eesm.stages.flux import find_flux
+from eesm.stages.guard import guard
+from eesm.stages.mailbox import take_mailbox
+from eesm.stages.measure import measure
+from eesm.stages.modulate import choose_voltage, modulate
+from eesm.stages.record import capture, stream
+from eesm.stages.reference import choose_field, choose_i_q, limit_torque
+from eesm.stages.sense import invert_u_dc, sense
+from eesm.stages.speed import control_speed
+from eesm.stages.transforms import clarke, park
+
+
+def fast_step(s: Signals) -> None:
+    """Samples to compare counts, every period."""
+    take_mailbox(s)
+    sense(s)
+    invert_u_dc(s)
+    read_encoder(s)
+    track_angle(s)
+    find_direction(s)
+    clarke(s)
+    park(s)
+    find_flux(s)
+    guard(s)
+    limit_exciter(s)
+    control_field(s)
+    control_current(s)
+    choose_voltage(s)
+    modulate(s)
+    excite(s)
+    measure(s)
+
+
+def outer_step(s: Signals) -> None:
+    """One slot of the outer law, then telemetry."""
+    if s.slot == 0:
+        control_speed(s)
+        s.slot = 1
+    elif s.slot == 1:
+        limit_torque(s)
+        s.slot = 2
+    elif s.slot == 2:
+        choose_field(s)
+        s.slot = 3
+    else:
+        choose_i_q(s)
+        s.slot = 0
+    stream(s)
+    capture(s)
