@@ -1,0 +1,1 @@
+"""The virtual board: a simulated machine, inverter, exciter and sensors."""
