@@ -14,7 +14,7 @@ LAST_ROW = 15
 
 def limit_torque(s: Signals) -> None:
     """Place the speed on the tables' axis, find the torque the machine can give, limit the demand."""
-    ratio = (magnitude(s.w_e) * s.inv_u_dc) >> 13
+    ratio = (magnitude(s.w_e) * s.inv_u_dc) >> 14
     if ratio > Q15_MAX:
         ratio = Q15_MAX
     place = amplify(ratio, s.k_speed_axis, s.k_speed_axis_shift)
