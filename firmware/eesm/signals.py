@@ -16,7 +16,6 @@ from eesm.table import (
     gain,
     input_,
     letter,
-    whole,
     output,
     parameter,
     per_unit,
@@ -25,6 +24,7 @@ from eesm.table import (
     state,
     table,
     transient,
+    whole,
 )
 
 PHASE_MASK = Q30_MAX
@@ -345,7 +345,14 @@ class Signals(SignalSet):
     )
     root: list[int] = table("one", 15, 0, 32768, "1", "square root of k/256, k = 0 .. 256", 0, 257)
     table_i_d: list[int] = table(
-        "i", 15, -Q15_MAX, Q15_MAX, "A", "loss-minimal i_d by speed and torque", 0, TABLE_POINTS * TABLE_POINTS
+        "i",
+        15,
+        -Q15_MAX,
+        Q15_MAX,
+        "A",
+        "loss-minimal i_d by speed and torque",
+        0,
+        TABLE_POINTS * TABLE_POINTS,
     )
     table_i_f: list[int] = table(
         "i_f", 15, 0, Q15_MAX, "A", "loss-minimal i_f by speed and torque", 0, TABLE_POINTS * TABLE_POINTS

@@ -42,9 +42,7 @@ def control_field(s: Signals) -> None:
     elif s.field_mode == FIELD_CURRENT:
         error = sat15(s.i_f_ref - s.i_f)
         drop = s.field_integral >> 15
-        asked = (
-            drop + amplify(error, s.k_f_p, s.k_f_p_shift) + amplify(s.d_error, s.k_f_d, s.k_f_d_shift)
-        )
+        asked = drop + amplify(error, s.k_f_p, s.k_f_p_shift) + amplify(s.d_error, s.k_f_d, s.k_f_d_shift)
         u_f = asked
         if u_f > s.u_f_max:
             u_f = s.u_f_max

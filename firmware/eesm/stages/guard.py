@@ -21,11 +21,7 @@ def guard(s: Signals) -> None:
     `control_field`).  Only a changed `fault_clear` clears, and only what no longer holds.
     """
     now = s.fault_request
-    if (
-        magnitude(s.i_a) > s.i_trip
-        or magnitude(s.i_b) > s.i_trip
-        or magnitude(s.i_a + s.i_b) > s.i_trip
-    ):
+    if magnitude(s.i_a) > s.i_trip or magnitude(s.i_b) > s.i_trip or magnitude(s.i_a + s.i_b) > s.i_trip:
         now = now | FAULT_PHASE_OVERCURRENT
     if magnitude(s.i_f) > s.i_f_trip:
         now = now | FAULT_FIELD_OVERCURRENT

@@ -1,0 +1,68 @@
+"""Guard: every limit trips in its own period, is latched, and clears only when asked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eesm import signals as table
+from eesm.stages.guard import guard
+from tests.stages.bench import make_signals
+
+LIMITS = {"i_trip": 20000, "i_f_trip": 15000, "u_dc_trip": 25000, "u_dc_min": 5000, "w_e_trip": 28000}
+
+CAUSES = [
+    ({"i_a": 20001}, table.FAULT_PHASE_OVERCURRENT),
+    ({"i_b": -20001}, table.FAULT_PHASE_OVERCURRENT),
+    ({"i_a": 10001, "i_b": 10000}, table.FAULT_PHASE_OVERCURRENT),
+    ({"i_f": 15001}, table.FAULT_FIELD_OVERCURRENT),
+    ({"i_f": -15001}, table.FAULT_FIELD_OVERCURRENT),
+    ({"u_dc": 25001}, table.FAULT_DC_OVERVOLTAGE),
+    ({"u_dc": 4999, "bridge_mode": 2}, table.FAULT_DC_UNDERVOLTAGE),
+    ({"w_e": -28001}, table.FAULT_OVERSPEED),
+    ({"i_a_raw": 0}, table.FAULT_SENSOR_RANGE),
+    ({"i_b_raw": 4095}, table.FAULT_SENSOR_RANGE),
+    ({"i_f_raw": 4095}, table.FAULT_SENSOR_RANGE),
+    ({"u_dc_raw": 4095}, table.FAULT_SENSOR_RANGE),
+    ({"fault_request": 0x400}, 0x400),
+]
+
+
+@pytest.mark.parametrize(("cause", "bit"), CAUSES)
+def test_a_broken_limit_is_latched_at_once_and_stays(cause, bit) -> None:
+    s = make_signals(**{**LIMITS, **cause}, period=123)
+    guard(s)
+    assert (s.faults, s.fault_first, s.fault_period) == (bit, bit, 123)
+    calm = make_signals(**LIMITS, faults=bit, fault_first=bit)
+    guard(calm)
+    assert calm.faults == bit
+    calm.fault_clear = 1
+    guard(calm)
+    assert (calm.faults, calm.fault_first) == (0, 0)
+    guard(calm)
+    assert calm.faults == 0
+
+
+@pytest.mark.parametrize(("cause", "bit"), CAUSES)
+def test_clear_does_not_forget_what_still_holds(cause, bit) -> None:
+    s = make_signals(**{**LIMITS, **cause}, fault_clear=9)
+    guard(s)
+    assert s.faults == bit
+
+
+def test_the_first_fault_is_kept_when_others_follow() -> None:
+    s = make_signals(**LIMITS, i_a=30000, period=5)
+    guard(s)
+    s.u_dc, s.period = 30000, 6
+    guard(s)
+    assert s.fault_first == table.FAULT_PHASE_OVERCURRENT
+    assert s.faults == table.FAULT_PHASE_OVERCURRENT | table.FAULT_DC_OVERVOLTAGE
+    assert s.fault_period == 5
+
+
+@given(
+    st.integers(-10000, 10000), st.integers(-10000, 10000), st.integers(0, 15000), st.integers(5000, 25000)
+)
+def test_nothing_trips_inside_the_limits(i_a: int, i_b: int, i_f: int, u_dc: int) -> None:
+    s = make_signals(**LIMITS, i_a=i_a, i_b=i_b, i_f=i_f, u_dc=u_dc, bridge_mode=2)
+    guard(s)
+    assert s.faults == 0

@@ -1,0 +1,91 @@
+"""Space-vector modulation: the line voltages are the ones asked for, the counts stay in range."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eesm.signals import BRIDGE_CURRENT, BRIDGE_OFF, BRIDGE_SHORT, BRIDGE_VOLTAGE, GATE_INVERTER
+from eesm.stages.modulate import modulate
+from eesm.stages.sense import invert_u_dc
+from tests.stages.bench import make_signals
+
+Q15 = st.integers(-32767, 32767)
+U_DC = 20000
+
+
+def ready(**values):
+    s = make_signals(u_dc=U_DC, bridge_mode=BRIDGE_CURRENT, **values)
+    for _ in range(20):
+        invert_u_dc(s)
+    return s
+
+
+def share(s, higher: int, lower: int) -> float:
+    return (higher - lower) / s.pwm_top * s.u_dc
+
+
+@given(st.floats(0, 0.57), st.floats(0, 1))
+def test_line_voltages_are_those_of_the_vector(size: float, phase: float) -> None:
+    s = ready()
+    u = size * U_DC
+    s.u_alpha = round(u * math.cos(2 * math.pi * phase))
+    s.u_beta = round(u * math.sin(2 * math.pi * phase))
+    modulate(s)
+    step = 2.2 * U_DC / s.pwm_top
+    sqrt3 = math.sqrt(3)
+    assert abs(share(s, s.compare_a, s.compare_b) - (1.5 * s.u_alpha - sqrt3 / 2 * s.u_beta)) < step
+    assert abs(share(s, s.compare_b, s.compare_c) - sqrt3 * s.u_beta) < step
+
+
+@given(st.floats(0.1, 0.57), st.floats(0, 1))
+def test_highest_and_lowest_leg_are_centred(size: float, phase: float) -> None:
+    s = ready()
+    s.u_alpha = round(size * U_DC * math.cos(2 * math.pi * phase))
+    s.u_beta = round(size * U_DC * math.sin(2 * math.pi * phase))
+    modulate(s)
+    legs = (s.compare_a, s.compare_b, s.compare_c)
+    assert abs(max(legs) + min(legs) - s.pwm_top) <= 4
+
+
+@given(Q15, Q15, Q15, Q15, st.integers(0, 32767), st.integers(0, 32767))
+def test_counts_stay_in_range_whatever_is_asked(
+    alpha: int, beta: int, i_d: int, i_q: int, u_dc: int, dead: int
+) -> None:
+    s = ready(cos_out=32767, dead_duty=dead % 3277, k_dead=32767, k_dead_shift=9)
+    s.u_alpha, s.u_beta, s.i_d, s.i_q, s.u_dc = alpha, beta, i_d, i_q, u_dc
+    invert_u_dc(s)
+    modulate(s)
+    for compare in (s.compare_a, s.compare_b, s.compare_c):
+        assert 0 <= compare <= s.pwm_top
+
+
+def test_off_and_fault_open_the_switches_and_short_closes_the_low_sides() -> None:
+    s = ready(u_alpha=5000)
+    modulate(s)
+    assert s.gate_enable == GATE_INVERTER
+    s.faults = 1
+    modulate(s)
+    assert (s.gate_enable, s.compare_a, s.compare_b, s.compare_c) == (0, 0, 0, 0)
+    s.faults, s.bridge_mode = 0, BRIDGE_OFF
+    modulate(s)
+    assert s.gate_enable == 0
+    s.bridge_mode = BRIDGE_SHORT
+    modulate(s)
+    assert (s.gate_enable, s.compare_a, s.compare_b, s.compare_c) == (GATE_INVERTER, 0, 0, 0)
+
+
+@given(st.floats(0, 1))
+def test_dead_time_compensation_has_the_sign_of_the_current(phase: float) -> None:
+    plain, helped = ready(), ready(dead_duty=328, k_dead=32767, k_dead_shift=0)
+    for s in (plain, helped):
+        s.bridge_mode = BRIDGE_VOLTAGE
+        s.cos_out = 32767
+        s.i_d = round(20000 * math.cos(2 * math.pi * phase))
+        s.i_q = round(20000 * math.sin(2 * math.pi * phase))
+        modulate(s)
+    i_a = math.cos(2 * math.pi * phase)
+    if abs(i_a) > 0.01:
+        gained = helped.compare_a - plain.compare_a
+        assert gained * i_a > 0
+        assert abs(abs(gained) - 0.01 * 3125) <= 2
