@@ -115,7 +115,8 @@ def split_gain(name, value, low_shift=0, top=32767):
     mantissa = round(value * 2**places)
     if mantissa > top:
         raise ValueError(
-            "%s needs a gain of %g, the integer kernel takes %g at most; lower the bandwidth or widen the base"
+            "%s needs a gain of %g, the integer kernel takes %g at most; "
+            "lower the bandwidth or widen the base"
             % (name, value, top / 2**low_shift)
         )
     return mantissa, places
@@ -213,4 +214,4 @@ def derive(settings):
 
 def _within(value, low, high):
     """Nearest integer, held within the signal's range."""
-    return max(low, min(high, int(round(value))))
+    return max(low, min(high, round(value)))
