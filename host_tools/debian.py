@@ -1,8 +1,8 @@
 """Fetches Debian packages into a folder, without root, through the machine's own apt configuration.
 
 No host is named here: the mirror is read from apt, and apt's own settings for proxies and credentials stay
-in force. Everything that apt would write is kept in a private folder, so the machine's package state is neither
-read nor touched. apt checks the archive's signature and every package's hash.
+in force. Everything that apt would write is kept in a private folder, so the machine's package state is
+neither read nor touched. apt checks the archive's signature and every package's hash.
 
 Standard library only: `make` runs this before anything is installed.
 """

@@ -1,8 +1,9 @@
 """Finds, probes and fetches the 32-bit MicroPython that tests, demo and virtual drive run on.
 
 Only a 32-bit build tells the truth about the board: a 64-bit viper reads negative words of a `ptr32` as large
-positive ones and does not wrap at 32 bits. `MICROPYTHON=path` names an interpreter of your own; otherwise Debian's
-i386 build is fetched once into a cache folder, with a libc of its own, and started through its own loader.
+positive ones and does not wrap at 32 bits. `MICROPYTHON=path` names an interpreter of your own; otherwise
+Debian's i386 build is fetched once into a cache folder, with a libc of its own, and started through that libc's
+loader.
 
 Standard library only: `make` runs `python -m host_tools.interpreter` before anything is installed.
 """
@@ -27,8 +28,8 @@ NAME = f"micropython-{debian.SUITE}-{debian.ARCHITECTURE}"
 
 HELP = """\
 What to do:
-  - on Debian, Ubuntu or another Linux with apt, on x86-64: let eesm fetch it (unset MICROPYTHON); a machine whose
-    apt does not use a Debian archive needs EESM_DEBIAN_MIRROR=<address of a Debian archive>;
+  - on Debian on x86-64: let eesm fetch it (unset MICROPYTHON); on another system with apt also set
+    EESM_DEBIAN_MIRROR=<address of a Debian archive> and install debian-archive-keyring;
   - on Windows: use Debian inside WSL2;
   - on macOS, or a Linux that runs no 32-bit programs: use a Debian container, `--platform linux/386`;
   - or build MicroPython's unix port with `make MICROPY_FORCE_32BIT=1` and set MICROPYTHON=<path to it>."""
@@ -83,7 +84,7 @@ def cache_folder() -> Path:
 
 
 def probe(argv: Sequence[str]) -> Probe:
-    """Runs a few lines of viper on `argv`; raises InterpreterError unless it is MicroPython with 32-bit viper."""
+    """Runs some viper on `argv`; raises InterpreterError unless it is MicroPython with 32-bit viper."""
     shown = shlex.join(argv)
     try:
         done = subprocess.run(
@@ -119,7 +120,8 @@ def probe(argv: Sequence[str]) -> Probe:
 def find_interpreter() -> list[str]:
     """The start of a command line that runs 32-bit MicroPython: append `script.py` or `-c text`.
 
-    Honours MICROPYTHON (a path or a command line), else uses the fetched one and fetches it when it is not there. Raises InterpreterError.
+    Honours MICROPYTHON (a path or a command line), else uses the fetched one and fetches it when it is not
+    there. Raises InterpreterError.
     """
     named = os.environ.get("MICROPYTHON")
     if named:
@@ -204,7 +206,7 @@ def _report(text: str) -> None:
 def main() -> int:
     """Fetches if need be, probes, and prints the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m host_tools.interpreter", description=__doc__.splitlines()[0]
+        prog="python -m host_tools.interpreter", description="Find or fetch the 32-bit MicroPython."
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing when the interpreter is usable")
     arguments = parser.parse_args()
