@@ -37,6 +37,7 @@ SETTINGS = {
     "torque_limit": ("N.m", 0.0, 1e5, "torque that the drive may use"),
     "torque_slew": ("N.m/s", 0.1, 1e8, "slope of the torque reference"),
     "field_floor": ("1", 0.0, 1.0, "share of i_f_max that is kept up while ready or running"),
+    "field_help": ("1", 0.0, 4.0, "how strongly i_d helps a lagging field, 0 not at all"),
     "u_margin": ("1", 0.0, 0.3, "share of the voltage vector kept back by the current control"),
     "dead_time_zone": ("A", 1e-3, 1000.0, "phase current at which dead time is compensated in full"),
     "dead_time_compensated": ("s", 0.0, 1e-5, "dead time that is compensated"),
@@ -116,8 +117,7 @@ def split_gain(name, value, low_shift=0, top=32767):
     if mantissa > top:
         raise ValueError(
             "%s needs a gain of %g, the integer kernel takes %g at most; "
-            "lower the bandwidth or widen the base"
-            % (name, value, top / 2**low_shift)
+            "lower the bandwidth or widen the base" % (name, value, top / 2**low_shift)
         )
     return mantissa, places
 
@@ -205,6 +205,10 @@ def derive(settings):
     words["psi_t_min"] = _within(0.02 * m * settings["i_f_max"] / psi * Q15, 1, 32767)
     words["torque_limit"] = _within(settings["torque_limit"] / torque * Q15, 0, 32767)
     words["torque_slew"] = _within(settings["torque_slew"] * t_outer / torque * Q15, 1, 32767)
+
+    put("k_help", settings["field_help"] * l_f / (1.5 * m) * i_f / i)
+    words["i_f_slack"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)
+    words["i_d_help"] = _within(0.6 * settings["i_max"] / i * Q15, 0, 32767)
 
     # Axes of the reference tables, see `host_tools.references`.
     put("k_speed_axis", base["w_e"] / u * 2 / settings["table_speed_end"])

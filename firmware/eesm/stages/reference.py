@@ -60,12 +60,28 @@ def choose_field(s: Signals) -> None:
             place = 0x7FFF
         corner = s.speed_row * POINTS + (place >> 11)
         share = (place & 0x7FF) << 4
-        s.i_d_ref = sat(blend_i_d(s, corner, share), s.i_max)
         s.i_f_ref = blend_i_f(s, corner, share)
         if s.i_f_ref < s.i_f_floor:
             s.i_f_ref = s.i_f_floor
+        s.i_d_ref = sat(blend_i_d(s, corner, share) - help_field(s), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
+
+
+def help_field(s: Signals) -> int:
+    """How far i_d goes below its optimum while the field current lags behind its reference.
+
+    The exciter sets only how fast the field flux rises; at that flux, i_f gains
+    1.5*M/L_f for every ampere that i_d gives up (flux conservation), and with it the torque.
+    As i_f arrives, i_d returns to the optimum.
+    """
+    lag = s.i_f_ref - s.i_f - s.i_f_slack
+    give = 0
+    if lag > 0:
+        give = amplify(lag, s.k_help, s.k_help_shift)
+        if give > s.i_d_help:
+            give = s.i_d_help
+    return give
 
 
 def choose_i_q(s: Signals) -> None:

@@ -1,0 +1,116 @@
+"""The linked control law and its block of words, loaded from a board folder.
+
+`unit.json` says where each signal lies, what its step is in SI units and what the main loop may
+write; `linked.py` holds the linked routines, which the board compiles when it imports them.
+"""
+
+import json
+from array import array
+from math import pi, sin, sqrt
+
+from eesm import parameters
+
+SINE_WORDS = 641
+ROOT_WORDS = 257
+TABLES = ("table_i_d", "table_i_f", "table_torque")
+
+
+class KernelError(Exception):
+    """The kernel cannot run; `fault` names the fault to report."""
+
+    def __init__(self, fault, text):
+        super().__init__(text)
+        self.fault = fault
+        self.text = text
+
+
+class Kernel:
+    """Block, layout and routines of one drive unit.
+
+    `unit` is the content of unit.json, `tables` the words of tables.bin, `block` an int32 array
+    of the right size if the caller brings its own (numpy, say).
+    """
+
+    def __init__(self, unit, fast_step=None, outer_step=None, block=None, tables=None):
+        self.unit = unit
+        self.identity = unit["identity"]
+        self.settings = dict(unit["settings"])
+        self.bases = unit["bases"]
+        self.offset = unit["offset"]
+        self.length = unit["length"]
+        self.step = unit["step"]
+        self.limits = unit["limits"]
+        self.memory_shift = unit["memory_shift"]
+        self.fast_step = fast_step
+        self.outer_step = outer_step
+        if block is None:
+            block = array("i", bytes(4 * unit["size"]))
+        self.block = block
+        self._fill(tables)
+
+    def _fill(self, tables):
+        block, offset = self.block, self.offset
+        for name, value in self.unit["initial"].items():
+            block[offset[name]] = value
+        self.words = parameters.derive(self.settings)
+        for name, value in self.words.items():
+            block[offset[name]] = value
+        start = offset["sine"]
+        for k in range(SINE_WORDS):
+            block[start + k] = round(32767 * sin(2 * pi * k / 512))
+        start = offset["root"]
+        for k in range(ROOT_WORDS):
+            block[start + k] = min(32768, round(32768 * sqrt(k / 256)))
+        if tables is not None:
+            first = 0
+            for name in TABLES:
+                start, count = offset[name], self.length[name]
+                for k in range(count):
+                    block[start + k] = int(tables[first + k])
+                first += count
+
+    def read(self, name):
+        """Raw value of a scalar signal."""
+        return int(self.block[self.offset[name]])
+
+    def si(self, name):
+        """Value of a scalar signal in its SI unit."""
+        return int(self.block[self.offset[name]]) * self.step[name]
+
+    def raw(self, name, value):
+        """Raw integer nearest to an SI value; the range is the mailbox's to check."""
+        return round(value / self.step[name])
+
+    def index(self, name):
+        """Memory index of a signal: what mailbox, stream and capture address it by."""
+        return self.offset[name] - self.memory_shift
+
+    def limits_of(self, name):
+        """(low, high) in raw words of a signal that the main loop may write; ValueError for others."""
+        limits = self.limits.get(name)
+        if limits is None:
+            if name in self.offset:
+                raise ValueError("%s is not for the main loop to write" % name)
+            raise ValueError("no signal is called %s" % name)
+        return limits
+
+
+def load(folder="."):
+    """The kernel of a board folder, compiled and ready.
+
+    Raises KernelError, with the fault to report, when the folder, the compiler or the memory
+    does not allow that; `dead_kernel` then serves a drive that can still say so.
+    """
+    try:
+        with open(folder + "/unit.json") as file:
+            unit = json.load(file)
+        with open(folder + "/tables.bin", "rb") as file:
+            tables = array("h", file.read())
+        import linked
+    except MemoryError as error:
+        raise KernelError("MEMORY_SHORT", "no memory left while loading the kernel") from error
+    except (OSError, ValueError, SyntaxError, ImportError, NotImplementedError) as error:
+        raise KernelError("KERNEL_FAILED", "loading the kernel failed: %s" % repr(error)) from error
+    if getattr(linked, "IDENTITY", None) not in (None, unit["identity"]["kernel_hash"]):
+        raise KernelError("KERNEL_FAILED", "linked.py and unit.json are of different builds")
+    return Kernel(unit, linked.fast_step, linked.outer_step, None, tables)

@@ -1,0 +1,107 @@
+"""Letters from the main loop to the kernel: up to 16 words taken whole at one period.
+
+The kernel has one letter box.  Letters wait here in order of the period they are due, and move
+into the box shortly before, so that a letter for later never stands in the way of a stop.
+"""
+
+WORDS = 16
+PERIOD_MASK = (1 << 30) - 1
+HALF = 1 << 29
+# A letter goes into the box this many periods ahead: longer than a turn of the main loop takes
+# as a rule, shorter than anybody minds to wait behind it.
+AHEAD = 60
+QUEUE_LIMIT = 64
+
+
+class MailboxFull(Exception):
+    """More letters are waiting than the queue holds."""
+
+
+class Mailbox:
+    """Queue of letters in front of a kernel's letter box."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.block = kernel.block
+        offset = kernel.offset
+        self._period = offset["period"]
+        self._sequence = offset["mailbox_sequence"]
+        self._taken = offset["mailbox_taken"]
+        self._due = offset["mailbox_due"]
+        self._index = offset["mailbox_index"]
+        self._value = offset["mailbox_value"]
+        self._scratch = kernel.index("scratch")
+        self.queue = []  # [due, tag, [(memory index, value), ...]]
+
+    def post(self, words, due=None, atomic=False, tag=""):
+        """Queue {signal: raw} for period `due` (None: the next one).
+
+        More than 16 words are split into letters of the same period, unless `atomic`.  Letters
+        with a `tag` can be withdrawn by `drop(tag)`.  Raises ValueError for a word out of its
+        range, MailboxFull when the queue is.
+        """
+        kernel = self.kernel
+        entries = []
+        for name in words:
+            value = int(words[name])
+            low, high = kernel.limits_of(name)
+            if not low <= value <= high:
+                raise ValueError("%s = %d is outside %d .. %d" % (name, value, low, high))
+            entries.append((kernel.index(name), value))
+        self.post_entries(entries, due, atomic, tag)
+
+    def post_entries(self, entries, due=None, atomic=False, tag=""):
+        """Queue [(memory index, value), ...] whose ranges the caller has checked."""
+        if atomic and len(entries) > WORDS:
+            raise ValueError("a letter takes %d words, not %d" % (WORDS, len(entries)))
+        letters = (len(entries) + WORDS - 1) // WORDS
+        if len(self.queue) + letters > QUEUE_LIMIT:
+            raise MailboxFull("%d letters are waiting already" % len(self.queue))
+        now = int(self.block[self._period])
+        if due is None:
+            due = (now + 1) & PERIOD_MASK
+        wait = _signed(due - now)
+        place = len(self.queue)
+        while place > 0 and _signed(self.queue[place - 1][0] - now) > wait:
+            place -= 1
+        for start in range(0, len(entries), WORDS):
+            self.queue.insert(place, (due, tag, entries[start : start + WORDS]))
+            place += 1
+
+    def drop(self, tag):
+        """Withdraw the letters of a tag that are still in the queue."""
+        self.queue = [letter for letter in self.queue if letter[1] != tag]
+
+    def waiting(self):
+        """True while the kernel has not taken the letter in the box."""
+        return int(self.block[self._sequence]) != int(self.block[self._taken])
+
+    def idle(self):
+        """True when nothing waits, neither in the queue nor in the box."""
+        return not self.queue and not self.waiting()
+
+    def pump(self):
+        """Move the next letter into the box when that is free; call it every main-loop turn."""
+        if not self.queue or self.waiting():
+            return
+        block = self.block
+        due, _, entries = self.queue[0]
+        if _signed(due - int(block[self._period])) > AHEAD:
+            return
+        self.queue.pop(0)
+        index, value = self._index, self._value
+        count = len(entries)
+        for k in range(WORDS):
+            if k < count:
+                block[index + k] = entries[k][0]
+                block[value + k] = entries[k][1]
+            else:
+                block[index + k] = self._scratch
+        block[self._due] = due
+        # Last: the kernel looks at nothing else before this changes.
+        block[self._sequence] = (int(block[self._sequence]) + 1) & 0xFFFF
+
+
+def _signed(periods):
+    """A difference of period numbers as -2**29 .. 2**29 - 1."""
+    return ((periods + HALF) & PERIOD_MASK) - HALF
