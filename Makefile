@@ -1,2 +1,106 @@
-install:
-	python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'
+# `make` alone prints what there is. Every target installs what it needs, into .venv and .cache here and into the
+# user's cache folder for MicroPython, and a stamp file says that it is done.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+STUBS := .cache/stubs
+# Unit and scenario of demo and simulate: `make demo UNIT=b`.
+UNIT ?= a
+PYTEST_ARGS ?=
+# As many workers as processors.
+JOBS ?= auto
+
+DEMO_STAMP := $(STAMPS)/demo
+TEST_STAMP := $(STAMPS)/test
+CHECK_STAMP := $(STAMPS)/check
+MICROPYTHON_STAMP := $(STAMPS)/micropython
+
+PYRIGHT := PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+INSTALL := $(PYTHON) -m host_tools.environment
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+.PHONY: help
+help: ## print this list
+	@echo "eesm: motor control for electrically excited synchronous machines"
+	@echo
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=path       Python 3.11 or newer for .venv (default: python3)"
+	@echo "  MICROPYTHON=path  a 32-bit MicroPython of your own instead of Debian's"
+
+.PHONY: install
+install: $(CHECK_STAMP) $(MICROPYTHON_STAMP) ## install everything for development into .venv
+	@$(INSTALL) dev
+
+.PHONY: demo
+demo: $(DEMO_STAMP) $(MICROPYTHON_STAMP) ## boot the firmware on MicroPython, drive a simulated machine, make a report
+	$(BIN)/eesm demo --unit $(UNIT)
+
+.PHONY: simulate
+simulate: $(TEST_STAMP) ## run the demo's scenario in one process, far faster than real time
+	$(BIN)/eesm simulate --unit $(UNIT)
+
+.PHONY: bench
+bench: $(TEST_STAMP) ## measure the simulation beside plain CPython; writes build/bench/simulate.json
+	$(BIN)/python -m host_tools.bench
+
+.PHONY: check
+check: $(CHECK_STAMP) ## ruff and pyright, host and board code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(PYRIGHT)
+	$(PYRIGHT) -p firmware/pyrightconfig.json
+
+.PHONY: format
+format: $(CHECK_STAMP) ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: test
+test: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## every test, in parallel; PYTEST_ARGS='-k wire -n0' for a few
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+.PHONY: micropython
+micropython: ## find or fetch the 32-bit MicroPython, print its command line
+	@$(PYTHON) -m host_tools.interpreter
+
+.PHONY: clean
+clean: ## remove everything that make made here (MicroPython stays in the user's cache folder)
+	rm -rf build $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: python
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "eesm: Python 3.11 or newer is needed, but '$(PYTHON)' is" \
+	    "$$($(PYTHON) -V 2>/dev/null || echo 'not there')." >&2; \
+	  echo "eesm: install python3.11 or name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+
+# The demo needs little; compilers and type checkers come only with the targets that use them.
+$(DEMO_STAMP): pyproject.toml | python
+	@$(INSTALL) log plot
+	@mkdir -p $(@D) && touch $@
+
+# A machine without a C compiler gets zig's.
+$(TEST_STAMP): pyproject.toml | python
+	@$(INSTALL) test
+	@$(BIN)/python -m host_tools.compiler >/dev/null 2>&1 || $(INSTALL) test cc
+	@mkdir -p $(@D) && touch $@
+
+# MicroPython's stubs stay out of .venv: they would shadow the standard library.
+$(CHECK_STAMP): pyproject.toml | python
+	@$(INSTALL) check
+	@rm -rf $(STUBS)
+	@$(INSTALL) --target $(STUBS) 'micropython-rp2-stubs==1.25.*'
+	@mkdir -p $(@D) && touch $@
+
+# Probed each time, since it lives outside of this folder; that takes a tenth of a second.
+.PHONY: $(MICROPYTHON_STAMP)
+$(MICROPYTHON_STAMP): | python
+	@$(PYTHON) -m host_tools.interpreter --quiet

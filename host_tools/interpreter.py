@@ -2,7 +2,7 @@
 
 Only a 32-bit build tells the truth about the board: a 64-bit viper reads negative words of a `ptr32` as large
 positive ones and does not wrap at 32 bits. `MICROPYTHON=path` names an interpreter of your own; otherwise
-Debian's i386 build is fetched once into a cache folder, with a libc of its own, and started through that libc's
+Debian's i386 build is fetched once into a cache folder, with a libc of its own and started through its
 loader.
 
 Standard library only: `make` runs `python -m host_tools.interpreter` before anything is installed.
