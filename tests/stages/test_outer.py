@@ -48,7 +48,7 @@ def test_tables_are_read_between_their_points(torque: int, row: int, share: int)
     """A plane over the square-root axis is returned as it is."""
     s = make_signals(
         reference_mode=REFERENCE_TORQUE, torque_ref=torque, speed_row=row, speed_share=share,
-        k_torque_axis=32767, k_torque_axis_shift=15, i_max=32767, i_f_max=32767,
+        k_torque_axis=16384, k_torque_axis_shift=14, i_max=32767, i_f_max=32767,
     )  # fmt: skip
     s.table_i_d = [300 * r - 700 * c for r in range(17) for c in range(17)]
     s.table_i_f = [200 * r + 1500 * c for r in range(17) for c in range(17)]
