@@ -20,6 +20,7 @@ from pathlib import Path
 from host_tools import debian
 
 ROOT = Path(__file__).resolve().parent.parent
+WHEELS = Path("usr/share/python-wheels")  # where Debian's python3-pip-whl puts pip
 
 
 class SetupError(RuntimeError):
@@ -60,14 +61,14 @@ def _install_pip(python: Path) -> None:
     if _has_pip([sys.executable]):
         _run([sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "pip"])
         return
-    wheels = sorted(Path("/usr/share/python-wheels").glob("pip-*.whl"))
+    wheels = sorted(Path("/", WHEELS).glob("pip-*.whl"))
     with tempfile.TemporaryDirectory(prefix="eesm-pip-") as name:
         if not wheels:
             _report("this Python has neither ensurepip nor pip: fetching pip from Debian")
             folder = Path(name)
             files = debian.fetch(["python3-pip-whl"], folder, closure=False, report=_report)
             debian.unpack(files, folder / "root")
-            wheels = sorted((folder / "root/usr/share/python-wheels").glob("pip-*.whl"))
+            wheels = sorted((folder / "root" / WHEELS).glob("pip-*.whl"))
         if not wheels:
             raise SetupError("Debian's python3-pip-whl holds no pip.")
         # A wheel is a zip file: python runs the pip inside it, which installs itself.
