@@ -16,12 +16,7 @@ TABLES = ("table_i_d", "table_i_f", "table_torque")
 
 
 class KernelError(Exception):
-    """The kernel cannot run; `fault` names the fault to report."""
-
-    def __init__(self, fault, text):
-        super().__init__(text)
-        self.fault = fault
-        self.text = text
+    """The folder holds no drive unit."""
 
 
 class Kernel:
@@ -46,9 +41,12 @@ class Kernel:
         if block is None:
             block = array("i", bytes(4 * unit["size"]))
         self.block = block
-        self._fill(tables)
+        self.failure = None  # (fault name, text) when the routines could not be loaded
+        self._fill()
+        if tables is not None:
+            self.fill_tables(tables)
 
-    def _fill(self, tables):
+    def _fill(self):
         block, offset = self.block, self.offset
         for name, value in self.unit["initial"].items():
             block[offset[name]] = value
@@ -61,13 +59,15 @@ class Kernel:
         start = offset["root"]
         for k in range(ROOT_WORDS):
             block[start + k] = min(32768, round(32768 * sqrt(k / 256)))
-        if tables is not None:
-            first = 0
-            for name in TABLES:
-                start, count = offset[name], self.length[name]
-                for k in range(count):
-                    block[start + k] = int(tables[first + k])
-                first += count
+
+    def fill_tables(self, tables):
+        """Copy the words of tables.bin to their places."""
+        first = 0
+        for name in TABLES:
+            start, count = self.offset[name], self.length[name]
+            for k in range(count):
+                self.block[start + k] = int(tables[first + k])
+            first += count
 
     def read(self, name):
         """Raw value of a scalar signal."""
@@ -98,19 +98,28 @@ class Kernel:
 def load(folder="."):
     """The kernel of a board folder, compiled and ready.
 
-    Raises KernelError, with the fault to report, when the folder, the compiler or the memory
-    does not allow that; `dead_kernel` then serves a drive that can still say so.
+    A kernel that cannot run has `failure` = (fault name, text) and no routines, so that the drive
+    can still say what is wrong.  Raises KernelError when not even unit.json can be read.
     """
     try:
         with open(folder + "/unit.json") as file:
             unit = json.load(file)
-        with open(folder + "/tables.bin", "rb") as file:
-            tables = array("h", file.read())
-        import linked
+        kernel = Kernel(unit)
     except MemoryError as error:
-        raise KernelError("MEMORY_SHORT", "no memory left while loading the kernel") from error
-    except (OSError, ValueError, SyntaxError, ImportError, NotImplementedError) as error:
-        raise KernelError("KERNEL_FAILED", "loading the kernel failed: %s" % repr(error)) from error
-    if getattr(linked, "IDENTITY", None) not in (None, unit["identity"]["kernel_hash"]):
-        raise KernelError("KERNEL_FAILED", "linked.py and unit.json are of different builds")
-    return Kernel(unit, linked.fast_step, linked.outer_step, None, tables)
+        raise KernelError("no memory left while loading unit.json") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise KernelError("unit.json cannot be used: %s" % repr(error)) from error
+    try:
+        with open(folder + "/tables.bin", "rb") as file:
+            kernel.fill_tables(array("h", file.read()))
+        import linked
+
+        if linked.IDENTITY != unit["identity"]["kernel_hash"]:
+            raise ValueError("linked.py and unit.json are of different builds")
+        kernel.fast_step = linked.fast_step
+        kernel.outer_step = linked.outer_step
+    except MemoryError:
+        kernel.failure = ("MEMORY_SHORT", "no memory left while compiling the kernel")
+    except Exception as error:  # whatever it is, the outputs stay off and the reason is told
+        kernel.failure = ("KERNEL_FAILED", "loading the kernel failed: %s" % repr(error))
+    return kernel

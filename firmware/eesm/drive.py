@@ -1,0 +1,641 @@
+"""The drive's state machine: arming step by step, setpoints, ordered stop, latched faults.
+
+`tick` is called every TICK_PERIODS of board time.  It depends on the block, the commands and the
+period number only, never on the wall clock, so the same commands at the same periods give the
+same run on every bench.  Everything it tells the kernel goes through the mailbox.
+"""
+
+from math import sqrt
+
+from eesm import parameters
+from eesm.faults import bit_of, names_of, rows_of
+from eesm.startup import (
+    BRIDGE_OFF,
+    FIELD_OFF,
+    FIELD_REVERSE,
+    REFERENCE_CURRENT,
+    Angle,
+    Direction,
+    Failed,
+    FieldUp,
+    Offsets,
+    Wiring,
+    fall_time,
+)
+
+TICK_PERIODS = 20
+
+OFF = 0
+OFFSETS = 1
+WIRING = 2
+ANGLE = 3
+FIELD_UP = 4
+DIRECTION = 5
+READY = 6
+RUNNING = 7
+STOPPING = 8
+FIELD_DOWN = 9
+FAULT = 10
+STATES = (
+    "off",
+    "offsets",
+    "wiring",
+    "angle",
+    "field up",
+    "direction",
+    "ready",
+    "running",
+    "stopping",
+    "field down",
+    "fault",
+)
+STARTUP = {OFFSETS: Offsets, WIRING: Wiring, ANGLE: Angle, FIELD_UP: FieldUp, DIRECTION: Direction}
+
+REFERENCE_TORQUE = 1
+REFERENCE_SPEED = 2
+
+TURN = 1 << 30
+MASK = TURN - 1
+EVENTS = 64
+
+# Codes of a refusal.
+WRONG_STATE = 1
+OUT_OF_RANGE = 2
+UNKNOWN = 3
+FIXED = 4
+HOLDS = 5
+
+
+class Refused(Exception):
+    """A command that is not obeyed; `text` says what was found, the limit and what to do."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Drive:
+    """One drive unit: state, setpoints, settings, faults and events."""
+
+    def __init__(self, kernel, mailbox, driver=None):
+        self.kernel = kernel
+        self.mailbox = mailbox
+        self.driver = driver
+        self.settings = kernel.settings
+        self.words = dict(kernel.words)
+        self.state = OFF
+        self.now = kernel.read("period")
+        self.angle_known = False
+        self.checked = False  # wiring and direction found good since the last fault
+        self.events = []  # (period, kind, text), oldest first
+        self.events_lost = 0
+        self.fault_texts = {}  # name: what was measured
+        self.host_period = self.now
+        self._procedure = None
+        self._until = 0
+        self._field_until = 0
+        self._good = 0
+        self._weak = 0
+        self._measure = 0
+        self._clear = 0
+        self._clearing = False
+        self._requested = 0
+        if kernel.failure is not None:
+            name, text = kernel.failure
+            self.state = FAULT
+            self._requested = bit_of(name)
+            self.fault_texts[name] = text
+            self._event("fault", name + ": " + text)
+
+    # --- time and block, also used by the procedures ------------------------------------------------
+
+    def read(self, name):
+        """Raw value of a signal."""
+        return self.kernel.read(name)
+
+    def si(self, name):
+        """SI value of a signal."""
+        return self.kernel.si(name)
+
+    def raw(self, name, value):
+        """Raw value of an SI value."""
+        return self.kernel.raw(name, value)
+
+    def step_of(self, name):
+        """SI value of one step of a signal."""
+        return self.kernel.step[name]
+
+    def since(self, period):
+        """Periods passed since `period`."""
+        return _signed(self.now - period)
+
+    def wait(self, until):
+        """True while `until` is still to come."""
+        return _signed(until - self.now) > 0
+
+    def counts_since(self, position):
+        """Encoder counts moved from `position`, by the shorter way."""
+        turn = self.settings["encoder_counts"]
+        moved = (self.read("position") - position) % turn
+        return moved - turn if moved > turn // 2 else moved
+
+    def _encoder_turns(self):
+        """Electrical phase of the encoder's count without its offset."""
+        step = self.read("encoder_gain_high") << 15 | self.read("encoder_gain_low")
+        return self.read("position") * step & MASK
+
+    def encoder_phase(self):
+        """Electrical phase of the d axis by the encoder, of 2**30."""
+        return (self._encoder_turns() + self.read("theta_offset")) & MASK
+
+    def offset_for(self, phase):
+        """The theta_offset with which the encoder reads `phase` now."""
+        return (phase - self._encoder_turns()) & MASK
+
+    def use_offset(self, offset):
+        """Make `offset` the encoder's, and keep it in the settings."""
+        self.words["theta_offset"] = offset
+        self.settings["encoder_offset"] = offset / TURN
+        self.post({"theta_offset": offset})
+
+    def exciter_voltage(self):
+        """Highest exciter voltage now."""
+        if self.settings["exciter_from_link"]:
+            return self.si("u_dc")
+        return self.settings["u_f_nominal"]
+
+    def post(self, words, due=None, tag=""):
+        """Send words to the kernel, together."""
+        self.mailbox.post(words, due, True, tag)
+
+    def measure(self, samples, words, due):
+        """Start a measurement at period `due`, together with other words; returns its number."""
+        self._measure = (self._measure + 1) & 0xFFFF
+        letter = {"measure_start": self._measure, "measure_samples": samples}
+        letter.update(words)
+        self.post(letter, due & MASK, "startup")
+        return self._measure
+
+    def measured(self, number):
+        """Sums of a measurement, or None while it runs."""
+        started = self.read("measure_started")
+        ahead = (started - number) & 0xFFFF
+        if ahead >= 0x8000 or (self.read("measure_left") > 0 and ahead == 0):
+            return None
+        if ahead > 0:
+            raise Failed(
+                "STARTUP_LATE", "measurement %d was overwritten by %d before it was read" % (number, started)
+            )
+        names = ("i_a_raw", "i_b_raw", "i_f_raw", "i_alpha", "i_beta", "i_f")
+        return {name: self.read("sum_" + name) for name in names}
+
+    def tell(self, text):
+        """Record what a procedure found."""
+        self._event("found", text)
+
+    def _event(self, kind, text):
+        if len(self.events) >= EVENTS:
+            self.events.pop(0)
+            self.events_lost += 1
+        self.events.append((self.now, kind, text))
+
+    # --- commands -----------------------------------------------------------------------------------
+
+    def arm(self):
+        """Leave OFF for READY, by way of offsets, wiring, angle, field and direction."""
+        self.now = self.read("period")
+        if self.state == FAULT:
+            raise Refused(WRONG_STATE, "the drive has a fault (%s); clear it first" % self._fault_names())
+        if self.state != OFF:
+            raise Refused(WRONG_STATE, "the drive is armed already (%s); stop it first" % STATES[self.state])
+        u_dc, lowest = self.si("u_dc"), self.settings["u_dc_min"]
+        if u_dc < lowest:
+            raise Refused(
+                HOLDS, "u_dc is %.1f V, at least %.1f V are needed; switch the supply on" % (u_dc, lowest)
+            )
+        if self.si("i_f") > 4 * self.si("i_f_safe") + 0.02 * self.settings["i_f_max"]:
+            raise Refused(HOLDS, "the field carries %.2f A; wait until it is down" % self.si("i_f"))
+        if not self._stands_still() and not (self.angle_known and self.checked):
+            raise Refused(
+                HOLDS,
+                "the shaft turns at %.0f rpm and the rotor angle is unknown; wait for standstill"
+                % (self.si("w_e") / self.settings["pole_pairs"] * 9.5493),
+            )
+        self.host_seen()
+        self._enter(OFFSETS)
+
+    def stop(self):
+        """End torque, then the field, in order; accepted in every state."""
+        self.now = self.read("period")
+        if self.state in (OFFSETS, WIRING, ANGLE):
+            self._withdraw()
+            self.post({"bridge_mode": BRIDGE_OFF})
+            self._enter(FIELD_DOWN)
+        elif self.state in (FIELD_UP, DIRECTION, READY, RUNNING):
+            self._withdraw()
+            self._enter(STOPPING)
+
+    def clear(self):
+        """Clear the latched faults; refused while a cause holds or the field is not down."""
+        self.now = self.read("period")
+        if self.state != FAULT:
+            raise Refused(WRONG_STATE, "no fault is latched")
+        if self.kernel.failure is not None:
+            raise Refused(HOLDS, "%s; load the board folder again and restart" % self.kernel.failure[1])
+        i_f, safe = self.si("i_f"), self.si("i_f_safe")
+        if i_f > safe:
+            raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))
+        cause = self._cause_now()
+        if cause:
+            raise Refused(HOLDS, cause)
+        self._clear = (self.read("fault_cleared") + 1) & 0xFFFF
+        self._requested = 0
+        self.post({"fault_request": 0, "fault_clear": self._clear, "field_mode": FIELD_OFF})
+        self._clearing = True
+        self._until = self.now + 20 * TICK_PERIODS
+
+    def set_currents(self, i_d, i_q, i_f, due=None):
+        """Open currents for bench work, in A; refused before READY and beyond i_max, i_f_max."""
+        limit = self.settings["i_max"]
+        if not sqrt(i_d * i_d + i_q * i_q) <= limit:
+            raise Refused(
+                OUT_OF_RANGE, "i_d = %g A, i_q = %g A are longer than i_max = %g A" % (i_d, i_q, limit)
+            )
+        if not 0 <= i_f <= self.settings["i_f_max"]:
+            raise Refused(
+                OUT_OF_RANGE, "i_f = %g A is outside 0 .. i_f_max = %g A" % (i_f, self.settings["i_f_max"])
+            )
+        raw = self.raw
+        self._setpoint(
+            REFERENCE_CURRENT,
+            {"i_d_set": raw("i_d_set", i_d), "i_q_set": raw("i_q_set", i_q), "i_f_set": raw("i_f_set", i_f)},
+            due,
+        )
+
+    def set_torque(self, torque, due=None):
+        """Torque in Nm at the motor shaft; refused before READY and beyond torque_limit."""
+        limit = self.settings["torque_limit"]
+        if not abs(torque) <= limit:
+            raise Refused(OUT_OF_RANGE, "torque = %g Nm is beyond torque_limit = %g Nm" % (torque, limit))
+        self._setpoint(REFERENCE_TORQUE, {"torque_set": self.raw("torque_set", torque)}, due)
+
+    def set_speed(self, w_m, due=None):
+        """Shaft speed in rad/s; refused before READY and beyond w_m_max."""
+        limit = self.settings["w_m_max"]
+        if not abs(w_m) <= limit:
+            raise Refused(
+                OUT_OF_RANGE,
+                "speed = %g rad/s (%.0f rpm) is beyond w_m_max = %g rad/s (%.0f rpm)"
+                % (w_m, w_m * 9.5493, limit, limit * 9.5493),
+            )
+        self._setpoint(REFERENCE_SPEED, {"w_m_set": self.raw("w_m_set", w_m)}, due)
+
+    def set_currents_raw(self, i_d, i_q, i_f, due=None):
+        """`set_currents` in raw words."""
+        step = self.kernel.step
+        self.set_currents(i_d * step["i_d_set"], i_q * step["i_q_set"], i_f * step["i_f_set"], due)
+
+    def set_torque_raw(self, torque, due=None):
+        """`set_torque` in a raw word."""
+        self.set_torque(torque * self.kernel.step["torque_set"], due)
+
+    def set_speed_raw(self, w_m, due=None):
+        """`set_speed` in a raw word."""
+        self.set_speed(w_m * self.kernel.step["w_m_set"], due)
+
+    def _setpoint(self, mode, words, due):
+        self.now = self.read("period")
+        if self.state not in (READY, RUNNING):
+            raise Refused(
+                WRONG_STATE,
+                "a setpoint needs a drive that is ready, this one is %s; %s"
+                % (
+                    STATES[self.state],
+                    "clear the fault" if self.state == FAULT else "arm it and wait for ready",
+                ),
+            )
+        if due is not None and _signed(due - self.now) < -TURN // 4:
+            raise Refused(OUT_OF_RANGE, "period %d is too far from now (%d)" % (due, self.now))
+        words["reference_mode"] = mode
+        try:
+            self.post(words, due, "setpoint")
+        except ValueError as error:
+            raise Refused(OUT_OF_RANGE, str(error)) from error
+        if self.state == READY:
+            self._enter(RUNNING)
+
+    def host_seen(self):
+        """A valid message of the host has arrived."""
+        self.host_period = self.read("period")
+
+    def get_setting(self, name):
+        """Present value of a setting; Refused when there is none of that name."""
+        if name not in self.settings:
+            raise Refused(UNKNOWN, "no setting is called %s" % name)
+        return self.settings[name]
+
+    def set_setting(self, name, value):
+        """Change a setting while the drive lives; every word that follows changes at one period."""
+        if name not in parameters.SETTINGS:
+            if name in self.settings:
+                raise Refused(
+                    FIXED, "%s is fixed in the linked kernel: change the unit file and build again" % name
+                )
+            raise Refused(UNKNOWN, "no setting is called %s" % name)
+        unit, low, high = parameters.SETTINGS[name][:3]
+        if not low <= value <= high:
+            raise Refused(
+                OUT_OF_RANGE, "%s = %g %s is outside %g .. %g %s" % (name, value, unit, low, high, unit)
+            )
+        settings = dict(self.settings)
+        settings[name] = value
+        if parameters.bases(settings) != parameters.bases(self.settings):
+            raise Refused(
+                FIXED,
+                "%s = %g %s would change the kernel's scaling: change the unit file and build again"
+                % (name, value, unit),
+            )
+        try:
+            words = parameters.derive(settings)
+            if name != "encoder_offset":
+                words["theta_offset"] = self.words["theta_offset"]
+            changed = {key: words[key] for key in words if words[key] != self.words[key]}
+            if changed:
+                self.post(changed)
+        except ValueError as error:
+            raise Refused(OUT_OF_RANGE, str(error)) from error
+        self.settings[name] = value
+        self.words = words
+
+    # --- faults -------------------------------------------------------------------------------------
+
+    def fault_word(self):
+        """Faults latched by the kernel, and those on their way to it."""
+        return self.read("faults") | self._requested
+
+    def fault_list(self):
+        """[(number, name, what was measured)] of the latched faults."""
+        return [(row[0], row[1], self.fault_texts.get(row[1], "")) for row in rows_of(self.fault_word())]
+
+    def _fault_names(self):
+        return ", ".join(names_of(self.fault_word()))
+
+    def fail(self, name, text):
+        """Latch a fault of the main loop: the kernel opens the bridge and reverses the exciter."""
+        self._requested |= bit_of(name)
+        self.fault_texts[name] = text
+        self._event("fault", name + ": " + text)
+        self._enter(FAULT)
+
+    def _measured_now(self, number):
+        """What a kernel fault is about, with value and limit."""
+        si = self.si
+        if number == 1:
+            highest = max(abs(si("i_a")), abs(si("i_b")), abs(si("i_a") + si("i_b")))
+            return "highest phase current %.1f A now, i_trip = %.1f A" % (highest, si("i_trip"))
+        if number == 2:
+            return "i_f %.2f A now, i_f_trip = %.2f A" % (si("i_f"), si("i_f_trip"))
+        if number == 3:
+            return "u_dc %.1f V now, u_dc_trip = %.1f V" % (si("u_dc"), si("u_dc_trip"))
+        if number == 4:
+            return "u_dc %.1f V now, u_dc_min = %.1f V" % (si("u_dc"), si("u_dc_min"))
+        if number == 5:
+            return "w_m %.0f rad/s now, w_m_trip = %.0f rad/s" % (
+                si("w_e") / self.settings["pole_pairs"],
+                self.settings["w_m_trip"],
+            )
+        if number == 6:
+            return "counts now: i_a %d, i_b %d, i_f %d, u_dc %d" % (
+                self.read("i_a_raw"),
+                self.read("i_b_raw"),
+                self.read("i_f_raw"),
+                self.read("u_dc_raw"),
+            )
+        return ""
+
+    def _cause_now(self):
+        """A sentence when a limit of the kernel is broken at this moment, else ''."""
+        si = self.si
+        broken = 0
+        if max(abs(si("i_a")), abs(si("i_b")), abs(si("i_a") + si("i_b"))) > si("i_trip"):
+            broken |= 1
+        if abs(si("i_f")) > si("i_f_trip"):
+            broken |= 2
+        if si("u_dc") > si("u_dc_trip"):
+            broken |= 4
+        if abs(self.read("w_e")) > self.read("w_e_trip"):
+            broken |= 16
+        for name in ("i_a_raw", "i_b_raw", "i_f_raw"):
+            if self.read(name) in (0, 4095):
+                broken |= 32
+        if self.read("u_dc_raw") == 4095:
+            broken |= 32
+        if not broken:
+            return ""
+        row = rows_of(broken)[0]
+        return "%s still holds: %s; %s" % (row[1], self._measured_now(row[0]), row[3])
+
+    # --- the state machine ----------------------------------------------------------------------------
+
+    def tick(self):
+        """Move on; call it every TICK_PERIODS of board time."""
+        self.now = self.read("period")
+        if self.kernel.failure is not None:
+            return
+        if self.state != FAULT and self.read("faults"):
+            for row in rows_of(self.read("faults")):
+                text = self._measured_now(row[0])
+                self.fault_texts[row[1]] = text
+                self._event("fault", row[1] + ": " + text)
+            self._enter(FAULT)
+        self._watch_host()
+        try:
+            if self._procedure is not None:
+                if self._procedure.step(self):
+                    self._advance()
+            elif self.state in (READY, RUNNING):
+                self._watch_field()
+            elif self.state == STOPPING:
+                self._tick_stopping()
+            elif self.state == FIELD_DOWN:
+                self._tick_field_down()
+            elif self.state == FAULT:
+                self._tick_fault()
+        except Failed as failure:
+            self.fail(failure.name, failure.text)
+
+    def _enter(self, state):
+        """Change the state; tell the kernel, for telemetry, and whoever listens."""
+        self.state = state
+        self._procedure = None
+        self._good = 0
+        self._weak = 0
+        self.post({"drive_state": state})
+        self._event("state", STATES[state])
+        f_pwm = self.settings["f_pwm"]
+        if state in STARTUP:
+            self._procedure = STARTUP[state]()
+            try:
+                self._procedure.begin(self)
+            except Failed as failure:
+                self.fail(failure.name, failure.text)
+        elif state == STOPPING:
+            self.post({"reference_mode": REFERENCE_TORQUE, "torque_set": 0})
+            ramp = self.si("torque_max") / self.settings["torque_slew"]
+            self._until = self.now + round((ramp + 0.1) * f_pwm)
+        elif state == FIELD_DOWN:
+            self.post(
+                {
+                    "field_mode": FIELD_REVERSE,
+                    "reference_mode": REFERENCE_CURRENT,
+                    "i_d_set": 0,
+                    "i_q_set": 0,
+                    "i_f_set": 0,
+                }
+            )
+            self._field_until = self._field_deadline()
+        elif state == OFF:
+            self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF})
+        elif state == FAULT:
+            self._withdraw()
+            self.angle_known = False
+            self.checked = False
+            self._clearing = False
+            self.post(
+                {
+                    "fault_request": self._requested,
+                    "bridge_mode": BRIDGE_OFF,
+                    "field_mode": FIELD_REVERSE,
+                    "reference_mode": REFERENCE_CURRENT,
+                    "i_d_set": 0,
+                    "i_q_set": 0,
+                    "i_f_set": 0,
+                    "torque_set": 0,
+                    "w_m_set": 0,
+                }
+            )
+            self._field_until = self._field_deadline()
+
+    def _advance(self):
+        """The next step of the start-up."""
+        state = self.state
+        if state == OFFSETS:
+            known = self.angle_known and self.checked and not self._stands_still()
+            self._enter(FIELD_UP if known else WIRING)
+        elif state == WIRING:
+            self._enter(ANGLE)
+        elif state == ANGLE:
+            self.angle_known = True
+            self._enter(FIELD_UP)
+        elif state == FIELD_UP and not self.checked and self.settings.get("check_direction", 1):
+            self._enter(DIRECTION)
+        else:
+            self.checked = True
+            self._enter(READY)
+
+    def _withdraw(self):
+        """Forget letters that are planned for later."""
+        self.mailbox.drop("setpoint")
+        self.mailbox.drop("startup")
+
+    def _stands_still(self):
+        return abs(self.si("w_e")) / self.settings["pole_pairs"] < 0.005 * self.settings["w_m_max"]
+
+    def _watch_host(self):
+        """Losing the host while armed is no fault: the drive stops in order and says why."""
+        if self.state in (OFF, STOPPING, FIELD_DOWN, FAULT):
+            return
+        timeout = self.settings["host_timeout"]
+        if self.since(self.host_period) > timeout * self.settings["f_pwm"]:
+            self._event("host lost", "no message for %.2f s: stopping in order" % timeout)
+            self.stop()
+
+    def _watch_field(self):
+        """A field that stays away although the exciter gives all it has is open."""
+        wanted = self.read("i_f_ref")
+        lost = self.read("i_f") < wanted // 10 and wanted > self.read("i_f_safe")
+        if lost and self.si("u_f") > 0.8 * self.exciter_voltage():
+            self._weak += 1
+        else:
+            self._weak = 0
+        if self._weak * TICK_PERIODS > 0.03 * self.settings["f_pwm"]:
+            raise Failed(
+                "FIELD_OPEN",
+                "i_f is %.2f A, %.2f A are wanted, at %.1f V for 30 ms; check brushes and cables"
+                % (self.si("i_f"), self.si("i_f_ref"), self.si("u_f")),
+            )
+
+    def _tick_stopping(self):
+        limit = 0.05 * self.settings["i_max"]
+        current = sqrt(self.si("i_d") ** 2 + self.si("i_q") ** 2)
+        if self.read("torque_ref") == 0 and current < limit:
+            self._good += 1
+            if self._good >= 3:
+                self._enter(FIELD_DOWN)
+                return
+        else:
+            self._good = 0
+        if not self.wait(self._until):
+            raise Failed(
+                "CURRENT_NOT_ZERO",
+                "the stator still carries %.1f A, %.1f A are allowed; the bridge opens" % (current, limit),
+            )
+
+    def _field_deadline(self):
+        """Latest period at which the field has to be down: twice the time that the exciter needs."""
+        i_f, safe = max(self.si("i_f"), 0.0), self.si("i_f_safe")
+        seconds = 2 * fall_time(self.settings, self.exciter_voltage(), i_f, 0.9 * safe) + 0.05
+        return self.now + round(seconds * self.settings["f_pwm"])
+
+    def _field_is_late(self):
+        """True when the deadline has passed; the time in which the link is too high does not count."""
+        if self.read("u_dc") >= self.read("u_dc_brake"):
+            self._field_until += TICK_PERIODS
+        return not self.wait(self._field_until)
+
+    def _tick_field_down(self):
+        if self.read("i_f") <= self.read("i_f_safe"):
+            self._good += 1
+            if self._good >= 3:
+                self._enter(OFF)
+            return
+        self._good = 0
+        if self._field_is_late():
+            raise Failed(
+                "FIELD_NOT_DOWN",
+                "i_f is %.2f A, %.2f A are allowed; disconnect the exciter's supply"
+                % (self.si("i_f"), self.si("i_f_safe")),
+            )
+
+    def _tick_fault(self):
+        if self._clearing:
+            if self.read("fault_cleared") == self._clear:
+                self._clearing = False
+                if self.read("faults") == 0:
+                    self.fault_texts = {}
+                    self._enter(OFF)
+                else:
+                    self._event("fault", "not cleared, the cause still holds: " + self._fault_names())
+                    self.post({"field_mode": FIELD_REVERSE})
+            elif not self.wait(self._until):
+                self._clearing = False
+            return
+        name = "FIELD_NOT_DOWN"
+        if self.read("i_f") <= self.read("i_f_safe"):
+            if self._good == 0:
+                self._event("found", "field is down")
+            self._good = 1
+        elif not self._good and not self._requested & bit_of(name) and self._field_is_late():
+            self._requested |= bit_of(name)
+            self.fault_texts[name] = "i_f is %.2f A, %.2f A are allowed" % (
+                self.si("i_f"),
+                self.si("i_f_safe"),
+            )
+            self._event("fault", name + ": " + self.fault_texts[name])
+            self.post({"fault_request": self._requested})
+
+
+def _signed(periods):
+    """A difference of period numbers as -2**29 .. 2**29 - 1."""
+    return ((periods + TURN // 2) & MASK) - TURN // 2

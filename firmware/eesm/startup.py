@@ -1,0 +1,520 @@
+"""The steps from OFF to READY, each a small procedure that the drive calls once a tick.
+
+A procedure has `begin(drive)` and `step(drive)`; `step` returns True when it is done and raises
+Failed with the fault's name and a sentence that gives the measured value and the limit.  Pulses
+are letters with a due period, so their timing is exact in PWM periods however late the main loop
+is; what they cause is summed by the kernel's `measure` stage.
+"""
+
+from math import atan2, log, pi, sqrt
+
+TURN = 1 << 30
+MASK = TURN - 1
+
+BRIDGE_OFF = 0
+BRIDGE_SHORT = 1
+BRIDGE_CURRENT = 2
+BRIDGE_VOLTAGE = 3
+FIELD_OFF = 0
+FIELD_CURRENT = 1
+FIELD_VOLTAGE = 2
+FIELD_REVERSE = 3
+REFERENCE_CURRENT = 0
+
+LEAD = 80  # periods between posting a plan and its first letter
+
+
+class Failed(Exception):
+    """A step found the drive unfit; `name` is a row of the fault table."""
+
+    def __init__(self, name, text):
+        super().__init__(text)
+        self.name = name
+        self.text = text
+
+
+def check_standstill(drive, position, name="ROTOR_MOVING"):
+    """Fail when the encoder left `position` by more than its flicker of one count."""
+    moved = abs(drive.counts_since(position))
+    if moved > 1:
+        raise Failed(
+            name, "the shaft moved by %d encoder counts, at most 1 is allowed; hold it and arm again" % moved
+        )
+
+
+# --- offsets ----------------------------------------------------------------------------------
+
+
+class Offsets:
+    """Zero of the three current sensors: mean of 256 samples with all gates off."""
+
+    SAMPLES = 256
+    MIDDLE = 2048
+    FAR = 100  # counts by which a zero may be off the middle of the converter's range
+    NOISE = 60  # counts between the highest and the lowest single sample
+    SENSORS = ("i_a", "i_b", "i_f")
+
+    def begin(self, drive):
+        self.position = drive.read("position")
+        self.low = [4096, 4096, 4096]
+        self.high = [0, 0, 0]
+        self.measurement = drive.measure(
+            self.SAMPLES, {"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF}, drive.now + LEAD
+        )
+
+    def step(self, drive):
+        for k in range(3):
+            raw = drive.read(self.SENSORS[k] + "_raw")
+            self.low[k] = min(self.low[k], raw)
+            self.high[k] = max(self.high[k], raw)
+        sums = drive.measured(self.measurement)
+        if sums is None:
+            return False
+        words = {}
+        for k in range(3):
+            name = self.SENSORS[k]
+            mean = sums[name + "_raw"] / self.SAMPLES
+            if abs(mean - self.MIDDLE) > self.FAR:
+                raise Failed(
+                    "OFFSET_OUT_OF_RANGE",
+                    "zero of %s is %.1f counts from the middle, %d are allowed; check the sensor"
+                    % (name, mean - self.MIDDLE, self.FAR),
+                )
+            if self.high[k] - self.low[k] > self.NOISE:
+                raise Failed(
+                    "OFFSET_NOISY",
+                    "%s varies by %d counts at rest, %d are allowed; check shielding and ground"
+                    % (name, self.high[k] - self.low[k], self.NOISE),
+                )
+            words[name + "_offset"] = round(mean * 16)
+        if not drive.angle_known:
+            check_standstill(drive, self.position)
+        drive.post(words)
+        drive.tell(
+            "offsets: i_a %.2f, i_b %.2f, i_f %.2f counts"
+            % (words["i_a_offset"] / 16, words["i_b_offset"] / 16, words["i_f_offset"] / 16)
+        )
+        return True
+
+
+# --- wiring -----------------------------------------------------------------------------------
+
+_H = sqrt(3) / 2
+# What a fault does to the current vector, in alpha-beta: (name, what, inverse matrix).  Each of
+# these matrices but the rotations is its own inverse.
+WIRINGS = (
+    ("PHASES_SWAPPED", "a and b", (-0.5, _H, _H, 0.5)),
+    ("PHASES_SWAPPED", "b and c", (1.0, 0.0, 0.0, -1.0)),
+    ("PHASES_SWAPPED", "c and a", (-0.5, -_H, -_H, 0.5)),
+    ("SHUNT_INVERTED_A", "a", (-1.0, 0.0, -2 / sqrt(3), 1.0)),
+    ("SHUNT_INVERTED_B", "b", (1.0, 0.0, 2 / sqrt(3), -1.0)),
+    ("SHUNT_INVERTED_A", "a and b", (-1.0, 0.0, 0.0, -1.0)),
+    ("PHASES_SWAPPED", "a, b and c, in turn", (-0.5, _H, -_H, -0.5)),
+    ("PHASES_SWAPPED", "a, b and c, in turn", (-0.5, -_H, _H, -0.5)),
+)
+
+
+def judge_wiring(m, spread):
+    """None when a machine can answer so, else (fault name, phases) of the likeliest mistake.
+
+    `m` = (alpha by alpha, alpha by beta, beta by alpha, beta by beta): current per voltage.  A
+    machine's answer, whatever its rotor angle, is symmetric and positive; `spread` is the
+    highest ratio of its two axes.  A mistake in the wiring multiplies that by a known matrix;
+    the mistake whose removal leaves the best machine is named.
+    """
+    a, b, c, d = m
+    size = sqrt((a * a + b * b + c * c + d * d) / 2)
+    if a + d > 0.7 * size and a * d - b * c > 0 and abs(b - c) < 0.5 * (a + d):
+        return None
+    best = ("WIRING_UNCLEAR", "", 0.5)
+    for name, phases, (p, q, r, s) in WIRINGS:
+        aa, bb, cc, dd = p * a + q * c, p * b + q * d, r * a + s * c, r * b + s * d
+        trace = aa + dd
+        determinant = aa * dd - bb * cc
+        if trace <= 0 or determinant <= 0:
+            continue
+        fault = abs(bb - cc) / trace
+        # Axes that differ more than those of this machine count against the guess.
+        root = sqrt(max(0.0, trace * trace / 4 - determinant))
+        ratio = (trace / 2 + root) / max(trace / 2 - root, 1e-9 * trace)
+        if ratio > 1.2 * spread:
+            fault += 0.2 * log(ratio / (1.2 * spread))
+        if fault < best[2]:
+            best = (name, phases, fault)
+    return best[0], best[1]
+
+
+class Wiring:
+    """Short voltage pulses along +-alpha and +-beta, field off: does the current follow?"""
+
+    PULSE = 20  # periods
+    PAUSE = 100
+    # (alpha, beta) of the pulses
+    PULSES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+
+    def begin(self, drive):
+        settings = drive.settings
+        self.position = drive.read("position")
+        t_pulse = self.PULSE / settings["f_pwm"]
+        l_least = min(settings["sigma_L_d"], settings["L_q"])
+        voltage = 0.12 * settings["i_max"] * l_least / t_pulse
+        self.voltage = min(voltage, 0.4 * drive.si("u_dc"))
+        l_most = max(settings["L_d"], settings["L_q"])
+        # Mean of a ramp that starts one period late, in the slowest axis.
+        self.least = 0.25 * self.voltage / l_most * t_pulse / 2
+        self.spread = max(settings["L_d"], settings["L_q"]) / l_least
+        raw = drive.raw("u_alpha_test", self.voltage)
+        start = drive.now + LEAD
+        self.measurements = []
+        self.sums = []
+        for alpha, beta in self.PULSES:
+            words = {"bridge_mode": BRIDGE_VOLTAGE, "u_alpha_test": alpha * raw, "u_beta_test": beta * raw}
+            self.measurements.append(drive.measure(self.PULSE, words, start))
+            off = {"bridge_mode": BRIDGE_OFF, "u_alpha_test": 0, "u_beta_test": 0}
+            drive.post(off, start + self.PULSE, "startup")
+            start += self.PAUSE
+
+    def step(self, drive):
+        sums = drive.measured(self.measurements[len(self.sums)])
+        if sums is None:
+            return False
+        self.sums.append(sums)
+        if len(self.sums) < len(self.PULSES):
+            return False
+        check_standstill(drive, self.position)
+        scale = drive.step_of("i_a") / self.PULSE / 2
+        plus_a, minus_a, plus_b, minus_b = self.sums
+        m = (
+            (plus_a["i_alpha"] - minus_a["i_alpha"]) * scale,
+            (plus_b["i_alpha"] - minus_b["i_alpha"]) * scale,
+            (plus_a["i_beta"] - minus_a["i_beta"]) * scale,
+            (plus_b["i_beta"] - minus_b["i_beta"]) * scale,
+        )
+        answer = sqrt((m[0] ** 2 + m[1] ** 2 + m[2] ** 2 + m[3] ** 2) / 2)
+        shown = "alpha answers %.2f, %.2f A, beta %.2f, %.2f A to %.2f V" % (
+            m[0],
+            m[2],
+            m[1],
+            m[3],
+            self.voltage,
+        )
+        if answer < self.least:
+            raise Failed("PHASE_OPEN", "%s; at least %.2f A are expected; check cables" % (shown, self.least))
+        verdict = judge_wiring(m, self.spread)
+        if verdict is not None:
+            name, phases = verdict
+            what = "phases " + phases if phases else "no known mistake"
+            raise Failed(name, "%s: %s fits best; correct the wiring and arm again" % (shown, what))
+        drive.tell("wiring: " + shown)
+        return True
+
+
+# --- angle ------------------------------------------------------------------------------------
+
+
+def excitation_response(settings):
+    """What 1 V on the field does while the stator is shorted: (time of the peak, i_d, i_f at it).
+
+    Integrates psi_d' = -R_s*i_d, psi_f' = 1 - R_f*i_f (reference: start-up by excitation pulse).
+    """
+    l_d, l_f, m = settings["L_d"], settings["L_f"], settings["M"]
+    r_s, r_f = settings["R_s"], settings["R_f"]
+    determinant = max(settings["sigma_L_d"], 0.05 * l_d) * l_f
+    step = 1e-4
+    psi_d = psi_f = 0.0
+    best = (step, 0.0, 0.0)
+    for k in range(1, 300):
+        i_d = (l_f * psi_d - m * psi_f) / determinant
+        i_f = (l_d * psi_f - 1.5 * m * psi_d) / determinant
+        if -i_d > best[1]:
+            best = (k * step, -i_d, i_f)
+        elif -i_d < 0.98 * best[1]:
+            break
+        psi_d -= step * r_s * i_d
+        psi_f += step * (1.0 - r_f * i_f)
+    return best
+
+
+def degrees(radians):
+    """Degrees of an angle, -180 .. 180."""
+    return ((radians * 180 / pi + 180) % 360) - 180
+
+
+class Angle:
+    """Rotor angle and polarity at standstill, from the current that an excitation pulse induces.
+
+    The stator is shorted by its low sides (nothing switches, so no dead time disturbs).  A rising
+    field pushes the stator current to -d, a falling one to +d: both edges are measured as a
+    change against the window before, so offsets and residual flux drop out, and averaged.
+    """
+
+    SAMPLES = 64
+    AGREE = 10.0  # degrees electrical between the two edges
+    MISMATCH = 15.0  # degrees electrical between a stored offset and the pulse
+    SHARE = 0.15  # of i_max, aimed at by the pulse
+
+    def begin(self, drive):
+        settings = drive.settings
+        self.position = drive.read("position")
+        self.settled = False
+        t_peak, i_d, i_f = excitation_response(settings)
+        supply = drive.exciter_voltage()
+        voltage = min(self.SHARE * settings["i_max"] / i_d, 0.95 * supply, 0.8 * settings["i_f_max"] / i_f)
+        self.voltage = voltage
+        self.expected_d = i_d * voltage
+        self.expected_f = i_f * voltage
+        rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
+        raw = drive.raw("field_voltage", voltage)
+        start = drive.now + LEAD
+        edge = start + self.SAMPLES + 60
+        back = edge + rise + self.SAMPLES // 2
+        after = back + max(rise // 2, 60)
+        self.sums = []
+        quiet = {"bridge_mode": BRIDGE_SHORT, "field_mode": FIELD_VOLTAGE, "field_voltage": 0}
+        self.measurements = [
+            drive.measure(self.SAMPLES, quiet, start),
+            drive.measure(self.SAMPLES, {}, back - self.SAMPLES),
+            drive.measure(self.SAMPLES, {}, after),
+        ]
+        drive.post({"field_voltage": raw}, edge, "startup")
+        drive.post({"field_voltage": -raw}, back, "startup")
+        drive.post({"field_voltage": 0}, after + self.SAMPLES, "startup")
+
+    def step(self, drive):
+        if not self.settled:
+            sums = drive.measured(self.measurements[len(self.sums)])
+            if sums is None:
+                return False
+            self.sums.append(sums)
+            if len(self.sums) < 3:
+                return False
+            self.find(drive)
+            self.settled = True
+            self.due = drive.now + LEAD
+            return False
+        # The tracker follows the new offset within some 10 ms; hand over a settled one.
+        if drive.wait(self.due):
+            return False
+        gap = drive.encoder_phase() - drive.read("theta_e")
+        gap = ((gap + TURN // 2) & MASK) - TURN // 2
+        if abs(gap) < TURN // 180:
+            return True
+        if not drive.wait(self.due + round(0.5 * drive.settings["f_pwm"])):
+            raise Failed("ANGLE_UNCLEAR", "the tracker is %.1f degrees off the encoder" % (gap * 360 / TURN))
+        return False
+
+    def find(self, drive):
+        """Judge the three windows and set the encoder's offset."""
+        before, high, low = self.sums
+        check_standstill(drive, self.position)
+        scale = drive.step_of("i_a") / self.SAMPLES
+        scale_f = drive.step_of("i_f") / self.SAMPLES
+        i_f = (high["i_f"] - before["i_f"]) * scale_f
+        if i_f < -0.2 * self.expected_f:
+            raise Failed(
+                "FIELD_SHUNT_INVERTED",
+                "%.1f V drive %.2f A, %.2f A are expected" % (self.voltage, i_f, self.expected_f),
+            )
+        if i_f < 0.2 * self.expected_f:
+            raise Failed(
+                "FIELD_OPEN",
+                "%.1f V drive %.3f A after the pulse, %.2f A are expected; check brushes and cables"
+                % (self.voltage, i_f, self.expected_f),
+            )
+        rise = ((before["i_alpha"] - high["i_alpha"]) * scale, (before["i_beta"] - high["i_beta"]) * scale)
+        fall = ((low["i_alpha"] - high["i_alpha"]) * scale, (low["i_beta"] - high["i_beta"]) * scale)
+        length = sqrt(rise[0] ** 2 + rise[1] ** 2)
+        if length < 0.25 * self.expected_d:
+            raise Failed(
+                "ANGLE_UNCLEAR",
+                "the pulse of %.1f V induced %.2f A, at least %.2f A are needed"
+                % (self.voltage, length, 0.25 * self.expected_d),
+            )
+        apart = degrees(atan2(fall[1], fall[0]) - atan2(rise[1], rise[0]))
+        if abs(apart) > self.AGREE:
+            raise Failed(
+                "ANGLE_UNCLEAR",
+                "rising and falling edge disagree by %.1f degrees, %.0f are allowed" % (apart, self.AGREE),
+            )
+        theta = atan2(rise[1] + fall[1], rise[0] + fall[0])
+        phase = round(theta / (2 * pi) * 32768) * 32768 & MASK
+        if drive.settings.get("encoder_absolute", 0):
+            stored = degrees((drive.encoder_phase() - phase) * 2 * pi / TURN)
+            if abs(stored) > self.MISMATCH:
+                raise Failed(
+                    "ANGLE_MISMATCH",
+                    "the stored offset is %.1f degrees from the pulse, %.0f are allowed; the pulse says "
+                    "encoder_offset = %.4f" % (stored, self.MISMATCH, (drive.offset_for(phase)) / TURN),
+                )
+        else:
+            drive.use_offset(drive.offset_for(phase))
+        drive.tell(
+            "angle: d axis at %.1f degrees electrical, %.1f A induced, edges agree within %.1f degrees"
+            % (theta * 180 / pi % 360, length, abs(apart))
+        )
+
+
+# --- field ------------------------------------------------------------------------------------
+
+
+def rise_time(settings, supply, i_f):
+    """Seconds that the exciter needs at full voltage to raise the field from 0 to i_f."""
+    final = supply / settings["R_f"]
+    return settings["L_f"] / settings["R_f"] * log(final / max(final - i_f, 0.05 * final))
+
+
+def fall_time(settings, supply, i_f, i_end):
+    """Seconds to bring the field from i_f down to i_end, reversed if the exciter can, else by R_f."""
+    tau = settings["L_f"] / settings["R_f"]
+    forced = supply / settings["R_f"] if settings["exciter_kind"] != "unipolar" else 0.0
+    i_end = max(i_end, 1e-3 * settings["i_f_max"])
+    return tau * log((forced + max(i_f, i_end)) / (forced + i_end))
+
+
+class FieldUp:
+    """Raise the field to its floor, stator current held at zero; verify by measurement."""
+
+    def begin(self, drive):
+        settings = drive.settings
+        self.goal = settings["field_floor"] * settings["i_f_max"]
+        supply = drive.exciter_voltage()
+        if self.goal > 0.95 * supply / settings["R_f"]:
+            raise Failed(
+                "FIELD_NOT_UP",
+                "%.2f A are wanted, %.1f V can drive %.2f A; raise the exciter's supply or lower field_floor"
+                % (self.goal, supply, supply / settings["R_f"]),
+            )
+        seconds = 2 * rise_time(settings, supply, self.goal) + 8 / (2 * pi * settings["bandwidth_field"])
+        self.until = drive.now + round((seconds + 0.03) * settings["f_pwm"])
+        self.seconds = seconds + 0.03
+        self.good = 0
+        drive.post(
+            {
+                "reference_mode": REFERENCE_CURRENT,
+                "i_d_set": 0,
+                "i_q_set": 0,
+                "i_f_set": drive.raw("i_f_set", self.goal),
+                "bridge_mode": BRIDGE_CURRENT,
+                "field_mode": FIELD_CURRENT,
+            }
+        )
+
+    def step(self, drive):
+        settings = drive.settings
+        i_f = drive.si("i_f")
+        band = max(0.1 * self.goal, 0.005 * settings["i_f_max"])
+        current = max(abs(drive.si("i_d")), abs(drive.si("i_q")))
+        if abs(i_f - self.goal) <= band and current < 0.05 * settings["i_max"]:
+            self.good += 1
+            if self.good >= 5:
+                drive.tell("field: %.2f A, verified" % i_f)
+                return True
+        else:
+            self.good = 0
+        if drive.wait(self.until):
+            return False
+        shown = "i_f is %.2f A after %.0f ms, %.2f A are wanted" % (i_f, 1000 * self.seconds, self.goal)
+        if i_f < 0.2 * self.goal:
+            raise Failed("FIELD_OPEN", shown + "; check brushes, cables and the exciter's supply")
+        if abs(i_f - self.goal) > band:
+            raise Failed("FIELD_NOT_UP", shown + "; check R_f, L_f and the exciter's supply")
+        raise Failed(
+            "CURRENT_NOT_ZERO",
+            "the stator carries %.1f A, %.1f A are allowed" % (current, 0.05 * settings["i_max"]),
+        )
+
+
+# --- direction --------------------------------------------------------------------------------
+
+
+class Direction:
+    """A small torque each way: does the encoder count up when the torque is positive?
+
+    Torque pushes until the shaft has moved a little, brakes and returns for twice that time, and
+    pushes once more: the shaft ends where it began.  The push grows until the shaft moves.
+    """
+
+    PUSH, RETURN, STOP, REST, PAUSE = range(5)
+    GROWTH = 1.6
+
+    def begin(self, drive):
+        settings = drive.settings
+        turn = settings["encoder_counts"]
+        self.sign = -1 if settings["encoder_reversed"] else 1
+        # Half a degree, but enough counts to be sure of; the shaft goes twice as far at most.
+        self.counts = max(3, round(0.5 / 360 * turn))
+        self.top = 0.5 * settings["i_max"]
+        psi = settings["M"] * max(drive.si("i_f"), 0.02 * settings["i_f_max"])
+        angle = 2 * pi * self.counts / turn
+        self.t_push = 0.025
+        i_q = settings["J"] * 2 * angle / self.t_push**2 / (1.5 * settings["pole_pairs"] * psi)
+        self.i_q = max(0.05 * settings["i_max"], min(i_q, self.top))
+        self.push(drive)
+
+    def push(self, drive):
+        self.position = drive.read("position")
+        self.phase = self.PUSH
+        self.started = drive.now
+        self.give(drive, self.i_q)
+
+    def give(self, drive, i_q):
+        drive.post({"i_q_set": drive.raw("i_q_set", i_q)})
+
+    def step(self, drive):
+        f_pwm = drive.settings["f_pwm"]
+        moved = drive.counts_since(self.position) * self.sign
+        elapsed = drive.since(self.started)
+        if self.phase == self.PUSH:
+            if abs(moved) >= self.counts:
+                self.first = moved
+                self.t1 = elapsed
+                self.middle = None
+                self.phase = self.RETURN
+                self.started = drive.now
+                self.give(drive, -self.i_q)
+            elif elapsed > 1.6 * self.t_push * f_pwm:
+                self.give(drive, 0.0)
+                self.phase = self.PAUSE
+                self.started = drive.now
+        elif self.phase == self.PAUSE:
+            if elapsed > 0.01 * f_pwm:
+                if self.i_q >= self.top:
+                    raise Failed(
+                        "ROTOR_BLOCKED",
+                        "i_q = %.1f A moved the shaft by %d counts, %d are needed"
+                        % (self.i_q, moved, self.counts),
+                    )
+                self.i_q = min(self.i_q * self.GROWTH, self.top)
+                self.push(drive)
+        elif self.phase == self.RETURN:
+            if self.middle is None and elapsed >= self.t1:
+                self.middle = moved
+            if elapsed >= 2 * self.t1:
+                self.last = moved
+                self.phase = self.STOP
+                self.started = drive.now
+                self.give(drive, self.i_q)
+        elif self.phase == self.STOP:
+            if elapsed >= self.t1:
+                self.give(drive, 0.0)
+                self.phase = self.REST
+                self.started = drive.now
+        elif elapsed > 0.01 * f_pwm:
+            return self.judge(drive, moved)
+        return False
+
+    def judge(self, drive, moved):
+        """Compare the first push with the way back."""
+        back = self.middle - self.last
+        shown = "%.1f A moved the encoder by %d counts, %.1f A by %d" % (
+            self.i_q,
+            self.first,
+            -self.i_q,
+            -back,
+        )
+        if back * self.first <= 0 or abs(back) < self.counts // 3:
+            raise Failed("ROTOR_MOVING", shown + ": something else turns the shaft; unload it and arm again")
+        if self.first < 0:
+            raise Failed("ENCODER_REVERSED", shown + "; set encoder_reversed or swap two motor cables")
+        drive.tell("direction: " + shown)
+        return True
