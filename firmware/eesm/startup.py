@@ -33,12 +33,15 @@ class Failed(Exception):
         self.text = text
 
 
-def check_standstill(drive, position, name="ROTOR_MOVING"):
-    """Fail when the encoder left `position` by more than its flicker of one count."""
+def check_standstill(drive, position):
+    """Fail when the shaft has left `position` by more than 3 degrees electrical and a flickering count."""
+    settings = drive.settings
+    allowed = 1 + round(3 / 360 * settings["encoder_counts"] / settings["pole_pairs"])
     moved = abs(drive.counts_since(position))
-    if moved > 1:
+    if moved > allowed:
         raise Failed(
-            name, "the shaft moved by %d encoder counts, at most 1 is allowed; hold it and arm again" % moved
+            "ROTOR_MOVING",
+            "the shaft moved by %d encoder counts, %d are allowed; hold it and arm again" % (moved, allowed),
         )
 
 
@@ -158,10 +161,12 @@ class Wiring:
         t_pulse = self.PULSE / settings["f_pwm"]
         l_least = min(settings["sigma_L_d"], settings["L_q"])
         voltage = 0.12 * settings["i_max"] * l_least / t_pulse
-        self.voltage = min(voltage, 0.4 * drive.si("u_dc"))
+        # What dead time takes while the currents are too small to be compensated.
+        lost = 4 / 3 * settings["dead_time"] * settings["f_pwm"] * drive.si("u_dc")
+        self.voltage = min(voltage + lost, 0.4 * drive.si("u_dc"))
         l_most = max(settings["L_d"], settings["L_q"])
         # Mean of a ramp that starts one period late, in the slowest axis.
-        self.least = 0.25 * self.voltage / l_most * t_pulse / 2
+        self.least = 0.25 * voltage / l_most * t_pulse / 2
         self.spread = max(settings["L_d"], settings["L_q"]) / l_least
         raw = drive.raw("u_alpha_test", self.voltage)
         start = drive.now + LEAD
@@ -430,12 +435,16 @@ class FieldUp:
 class Direction:
     """A small torque each way: does the encoder count up when the torque is positive?
 
-    Torque pushes until the shaft has moved a little, brakes and returns for twice that time, and
-    pushes once more: the shaft ends where it began.  The push grows until the shaft moves.
+    After a look at how the shaft drifts by itself, torque pushes until the shaft has moved a
+    little, brakes and returns for twice that time, and pushes once more: the shaft ends where it
+    began.  The push grows until the shaft moves.  What counts is the change of speed by each
+    torque, so neither a drift nor a steady load is taken for an answer.
     """
 
-    PUSH, RETURN, STOP, REST, PAUSE = range(5)
+    LOOK, PUSH, RETURN, STOP, REST = range(5)
     GROWTH = 1.6
+    T_LOOK = 0.015
+    T_PUSH = 0.025
 
     def begin(self, drive):
         settings = drive.settings
@@ -446,75 +455,74 @@ class Direction:
         self.top = 0.5 * settings["i_max"]
         psi = settings["M"] * max(drive.si("i_f"), 0.02 * settings["i_f_max"])
         angle = 2 * pi * self.counts / turn
-        self.t_push = 0.025
-        i_q = settings["J"] * 2 * angle / self.t_push**2 / (1.5 * settings["pole_pairs"] * psi)
+        i_q = settings["J"] * 2 * angle / self.T_PUSH**2 / (1.5 * settings["pole_pairs"] * psi)
         self.i_q = max(0.05 * settings["i_max"], min(i_q, self.top))
-        self.push(drive)
+        self.go(drive, self.LOOK, 0.0)
 
-    def push(self, drive):
-        self.position = drive.read("position")
-        self.phase = self.PUSH
+    def go(self, drive, phase, i_q):
+        """Enter a phase with a torque current."""
+        self.phase = phase
         self.started = drive.now
-        self.give(drive, self.i_q)
-
-    def give(self, drive, i_q):
+        self.position = drive.read("position")
         drive.post({"i_q_set": drive.raw("i_q_set", i_q)})
 
     def step(self, drive):
         f_pwm = drive.settings["f_pwm"]
+        # Counts and periods since the phase began.
         moved = drive.counts_since(self.position) * self.sign
         elapsed = drive.since(self.started)
-        if self.phase == self.PUSH:
-            if abs(moved) >= self.counts:
+        if self.phase == self.LOOK:
+            if elapsed >= self.T_LOOK * f_pwm:
+                self.drift = moved / elapsed
+                if abs(moved) > self.counts:
+                    raise Failed(
+                        "ROTOR_MOVING",
+                        "the shaft drifts by %d counts in %.0f ms without torque; hold it and arm again"
+                        % (moved, 1000 * self.T_LOOK),
+                    )
+                self.go(drive, self.PUSH, self.i_q)
+        elif self.phase == self.PUSH:
+            pushed = moved - self.drift * elapsed
+            if abs(pushed) >= self.counts:
                 self.first = moved
+                self.push = 2 * pushed
                 self.t1 = elapsed
                 self.middle = None
-                self.phase = self.RETURN
-                self.started = drive.now
-                self.give(drive, -self.i_q)
-            elif elapsed > 1.6 * self.t_push * f_pwm:
-                self.give(drive, 0.0)
-                self.phase = self.PAUSE
-                self.started = drive.now
-        elif self.phase == self.PAUSE:
-            if elapsed > 0.01 * f_pwm:
+                self.go(drive, self.RETURN, -self.i_q)
+            elif elapsed > 1.6 * self.T_PUSH * f_pwm:
                 if self.i_q >= self.top:
                     raise Failed(
                         "ROTOR_BLOCKED",
-                        "i_q = %.1f A moved the shaft by %d counts, %d are needed"
+                        "i_q = %.1f A moved the shaft by %d counts, %d are needed; release brake or load"
                         % (self.i_q, moved, self.counts),
                     )
                 self.i_q = min(self.i_q * self.GROWTH, self.top)
-                self.push(drive)
+                self.go(drive, self.LOOK, 0.0)
         elif self.phase == self.RETURN:
             if self.middle is None and elapsed >= self.t1:
                 self.middle = moved
             if elapsed >= 2 * self.t1:
                 self.last = moved
-                self.phase = self.STOP
-                self.started = drive.now
-                self.give(drive, self.i_q)
+                self.go(drive, self.STOP, self.i_q)
         elif self.phase == self.STOP:
             if elapsed >= self.t1:
-                self.give(drive, 0.0)
-                self.phase = self.REST
-                self.started = drive.now
-        elif elapsed > 0.01 * f_pwm:
-            return self.judge(drive, moved)
+                self.go(drive, self.REST, 0.0)
+        elif elapsed >= 0.01 * f_pwm:
+            return self.judge(drive)
         return False
 
-    def judge(self, drive, moved):
-        """Compare the first push with the way back."""
-        back = self.middle - self.last
-        shown = "%.1f A moved the encoder by %d counts, %.1f A by %d" % (
+    def judge(self, drive):
+        """Half the change of speed from one torque to the other, in counts; the push made `counts`."""
+        answer = (self.push - (self.last - 2 * self.middle)) / 4
+        shown = "+-%.1f A answered by %.1f counts, %d then %d" % (
             self.i_q,
+            answer,
             self.first,
-            -self.i_q,
-            -back,
+            self.last - self.middle,
         )
-        if back * self.first <= 0 or abs(back) < self.counts // 3:
+        if abs(answer) < self.counts / 3:
             raise Failed("ROTOR_MOVING", shown + ": something else turns the shaft; unload it and arm again")
-        if self.first < 0:
+        if answer < 0:
             raise Failed("ENCODER_REVERSED", shown + "; set encoder_reversed or swap two motor cables")
         drive.tell("direction: " + shown)
         return True
