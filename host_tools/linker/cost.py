@@ -1,0 +1,34 @@
+"""What an access costs on the smallest target, in cycles of an RP2040 running viper code.
+
+Only ratios matter: they decide which signals get the low words and which stay in locals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .ir import Body, If, Stmt
+
+LOCAL = 2.0  # a local on the stack
+HOT_WORDS = 32  # p[i] below this costs what a local costs
+WARM_WORDS = 64  # below this the offset fits one instruction's literal
+COLD = 7.0
+WARM = 4.0
+HOT = 2.0
+BRANCH_SHARE = 0.5  # how often a branch is taken, as far as the linker knows
+
+
+def word_cost(offset: int) -> float:
+    """Cycles of reading or writing the word at a constant index."""
+    if offset < HOT_WORDS:
+        return HOT
+    return WARM if offset < WARM_WORDS else COLD
+
+
+def weighted(body: Body, weight: float = 1.0) -> Iterator[tuple[Stmt, float]]:
+    """Every statement with how often it runs in a call, guessed from its nesting."""
+    for stmt in body:
+        yield stmt, weight
+        if isinstance(stmt, If):
+            yield from weighted(stmt.then, weight * BRANCH_SHARE)
+            yield from weighted(stmt.orelse, weight * BRANCH_SHARE)

@@ -1,0 +1,61 @@
+"""Linked code for the simulator: numba functions over an int32 array.
+
+Values are computed in 64 bits (numba's rule for integers) and cut to 32 where they are stored:
+as on the board, whenever nothing overflows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .ir import Item, Routine
+from .layout import Layout
+from .text import TextEmitter, split_index
+
+
+class NumbaEmitter(TextEmitter):
+    """Indices are unsigned, so that numba does not look for negative ones."""
+
+    indent = "    "
+
+    def index(self, item: Item) -> str:
+        offset, rest = split_index(item, self.layout)
+        text = super().index(item)
+        return text if rest is None else f"uintp({text})"
+
+
+def emit_numba(routines: Sequence[Routine], layout: Layout) -> str:
+    """Text of a module with one njit function `name(p)` for each routine."""
+    emitter = NumbaEmitter(layout)
+    lines = ["from numba import njit", "from numpy import uintp"]
+    for routine in routines:
+        lines += ["", "", "@njit(cache=True, boundscheck=False, fastmath=False)", *emitter.routine(routine)]
+    return "\n".join(lines) + "\n"
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept between runs (EESM_CACHE, else the user's cache folder)."""
+    named = os.environ.get("EESM_CACHE")
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eesm"
+    return base / "kernels"
+
+
+def load_numba(text: str, names: Sequence[str], folder: Path | None = None) -> dict[str, Callable[[Any], None]]:
+    """The functions of an emitted module, from a file, so that numba can keep what it compiled."""
+    name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    file = (folder or cache_folder()) / f"{name}.py"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {routine: getattr(module, routine) for routine in names}

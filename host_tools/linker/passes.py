@@ -1,0 +1,74 @@
+"""The passes by name and the order in which they run.  Any may be left out; results stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from eesm.table import Signal
+
+from .colour import coalesce, colour, split_webs
+from .dead import remove_dead
+from .fold import prune, simplify_body
+from .ir import Body, Routine
+from .layout import Layout, lay_out, scalar_names
+from .place import merge_mirrors, order_by_use
+from .promote import promote, signal_of
+from .propagate import propagate, substitute
+
+# algebra: integer identities, known branches closed.  propagate: copies and constants follow to
+# their uses.  substitute: single uses take the expression.  cache: signals live in locals.  dead:
+# writes nobody reads go.  coalesce: both sides of a copy share a name.  layout: busy signals get
+# low words.  colour: few locals, the busiest in registers.
+ALL = ("algebra", "propagate", "substitute", "cache", "dead", "coalesce", "layout", "colour")
+ROUNDS = 3
+
+
+def optimise(
+    routines: Sequence[Routine],
+    table: Mapping[str, Signal],
+    passes: Collection[str],
+    memory_budget: int | None = None,
+) -> tuple[list[Routine], Layout]:
+    """Run the named passes over all routines; returns them with the layout that they settled on."""
+    unknown = set(passes) - set(ALL)
+    if unknown:
+        raise ValueError(f"no pass is called {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+    improved = [Routine(routine.name, _improve(routine.body, passes)) for routine in routines]
+    names = scalar_names(table)
+    order = order_by_use(improved, names) if "layout" in passes else names
+    layout = lay_out(table, order, memory_budget)
+    return [Routine(routine.name, _finish(routine.body, layout, passes)) for routine in improved], layout
+
+
+def _clean(body: Body, passes: Collection[str]) -> Body:
+    for _ in range(ROUNDS):
+        if "propagate" in passes:
+            body = propagate(body)
+        if "algebra" in passes:
+            body = simplify_body(body)
+        if "substitute" in passes:
+            body = substitute(body)
+        if "dead" in passes:
+            body = remove_dead(body)
+    return prune(body)
+
+
+def _improve(body: Body, passes: Collection[str]) -> Body:
+    body = _clean(split_webs(body), passes)
+    if "cache" in passes:
+        body = _clean(promote(body), passes)
+    if "coalesce" in passes:
+        # A value computed for a signal is computed in the signal's own local.
+        body = coalesce(body, lambda left, right: bool(signal_of(left)) and not signal_of(right))
+        body = _clean(body, passes)
+    return body
+
+
+def _finish(body: Body, layout: Layout, passes: Collection[str]) -> Body:
+    if "cache" in passes and "layout" in passes:
+        body = _clean(merge_mirrors(body, layout), passes)
+    if "coalesce" in passes:
+        body = coalesce(body, lambda left, right: True)
+    if "colour" in passes:
+        body = colour(body)
+    return body
