@@ -41,7 +41,8 @@ class Kernel:
         if block is None:
             block = array("i", bytes(4 * unit["size"]))
         self.block = block
-        self.failure = None  # (fault name, text) when the routines could not be loaded
+        # (fault name, text) when the routines could not be loaded.
+        self.failure = None  # type: tuple[str, str] | None
         self._fill()
         if tables is not None:
             self.fill_tables(tables)
@@ -112,7 +113,7 @@ def load(folder="."):
     try:
         with open(folder + "/tables.bin", "rb") as file:
             kernel.fill_tables(array("h", file.read()))
-        import linked
+        import linked  # pyright: ignore[reportMissingImports]
 
         if linked.IDENTITY != unit["identity"]["kernel_hash"]:
             raise ValueError("linked.py and unit.json are of different builds")
