@@ -1,0 +1,216 @@
+"""Links a unit's kernel and lays out its board folder: what a board's file system holds.
+
+    build/units/<unit>/  main.py, eesm/, drivers/, boards/virtual/, linked.py, unit.json,
+                         schema.json, tables.bin
+
+The same content gives the same bytes, and nothing is written that has not changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any, Protocol
+
+from eesm import parameters
+from eesm.signals import TABLE_POINTS, Signals
+from eesm.table import PARAMETER, TABLE, Signal, signals_of
+from host_tools import __file__ as _package
+from host_tools.linker import Layout, Program, link
+
+ROOT = Path(_package).resolve().parent.parent
+FIRMWARE = ROOT / "firmware"
+# Modules that the board imports; stages, table and signals reach it as linked code.
+BOARD_MODULES = ("kernel", "mailbox", "drive", "startup", "faults", "parameters", "wire", "link", "telemetry")
+FIRMWARE_VERSION = "0.1.0"
+FORMAT = 1
+POINTS = TABLE_POINTS
+
+
+class Unit(Protocol):
+    """What is built: a board and a motor with their settings (`host_tools.units`)."""
+
+    name: str
+
+    def as_settings(self) -> dict[str, Any]: ...
+
+
+def rows_in(layout: Layout) -> dict[str, Signal]:
+    """The signals that have words of their own in the block."""
+    return {name: row for name, row in signals_of(Signals).items() if name in layout.offset}
+
+
+def memory_shift(layout: Layout) -> int:
+    """Word offset less memory index, the same for every signal."""
+    return layout.offset["period"] - layout.memory_index("period")
+
+
+def describe(settings: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """The content of schema.json: every signal of the block with unit, scale and range, and a hash."""
+    bases = parameters.bases(settings)
+    shift = memory_shift(layout)
+    signals = [
+        {
+            "name": name,
+            "role": row.role,
+            "unit": row.unit,
+            "base": row.base,
+            "q": row.q,
+            "low": row.low,
+            "high": row.high,
+            "meaning": row.meaning,
+            "index": layout.offset[name] - shift,
+            "length": row.length,
+        }
+        for name, row in rows_in(layout).items()
+    ]
+    content = {"bases": bases, "t_pwm": bases["t_pwm"], "signals": signals}
+    return {"hash": _hash(_json(content)), **content}
+
+
+def unit_data(
+    settings: Mapping[str, Any],
+    layout: Layout,
+    identity: Mapping[str, str],
+    plant: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The content of unit.json: what `eesm.kernel.Kernel` needs to run the linked code."""
+    bases = parameters.bases(settings)
+    rows = rows_in(layout)
+    return {
+        "format": FORMAT,
+        "identity": dict(identity),
+        "settings": dict(settings),
+        "bases": bases,
+        "offset": {name: layout.offset[name] for name in rows},
+        "length": {name: row.length for name, row in rows.items() if row.length},
+        "size": layout.size,
+        "memory_shift": memory_shift(layout),
+        "initial": {name: row.initial for name, row in rows.items() if row.initial and not row.length},
+        "step": {name: bases[row.base] / (1 << row.q) for name, row in rows.items() if row.role != TABLE},
+        "limits": {name: [row.low, row.high] for name, row in rows.items() if row.role == PARAMETER},
+        "plant": dict(plant or {}),
+    }
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A unit linked but not laid out: what simulation and tests run in their own process."""
+
+    program: Program
+    unit: dict[str, Any]  # content of unit.json
+    schema: dict[str, Any]  # content of schema.json
+    tables: array[int]  # content of tables.bin
+
+
+def link_unit(unit: Unit) -> Linked:
+    """Link a unit's kernel and describe it.  LinkError, ValueError when the unit cannot be built."""
+    settings = unit.as_settings()
+    program = link(constants=parameters.constants(settings))
+    schema = describe(settings, program.layout)
+    identity = {
+        "unit": unit.name,
+        "board": str(settings.get("board", "virtual")),
+        "firmware": FIRMWARE_VERSION,
+        "kernel_hash": program.identity,
+        "schema_hash": schema["hash"],
+    }
+    plant = unit.plant_options() if hasattr(unit, "plant_options") else {}  # type: ignore[attr-defined]
+    return Linked(program, unit_data(settings, program.layout, identity, plant), schema, tables_of(settings))
+
+
+def tables_of(settings: Mapping[str, Any]) -> array[int]:
+    """Words of the reference tables, in the order of `eesm.kernel.TABLES`."""
+    return copper_tables(settings)
+
+
+def copper_tables(settings: Mapping[str, Any]) -> array[int]:
+    """Tables by the closed form of least copper loss: no field weakening, torque by current alone.
+
+    All three currents go with the square root of torque; i_f stops at its limit (reference: loss-
+    minimal currents, linear machine below the voltage limit).
+    """
+    bases = parameters.bases(settings)
+    p, m, r_s, r_f = (settings[name] for name in ("pole_pairs", "M", "R_s", "R_f"))
+    saliency = settings["L_d"] - settings["L_q"]
+    rho = r_f * saliency**2 / (1.5 * r_s * m**2)
+    ratio_q = sqrt(r_f * (1 + rho) / (1.5 * r_s))
+    ratio_d = r_f * saliency / (1.5 * r_s * m)
+    per_square = 1.5 * p * m * (1 + rho) * ratio_q
+    i_d: list[int] = []
+    i_f: list[int] = []
+    for column in range(POINTS):
+        torque = settings["table_torque_end"] * (column / (POINTS - 1)) ** 2
+        field = min(sqrt(torque / per_square), settings["i_f_max"])
+        i_f.append(_word(field / bases["i_f"]))
+        i_d.append(_word(field * ratio_d / bases["i"]))
+    most: list[int] = []
+    for row in range(POINTS):
+        speed = settings["table_speed_end"] * row / (POINTS - 1)  # rad/s per V of the link
+        torque = settings["torque_max"]
+        if row:
+            torque = min(torque, 1.5 * p * 0.55 / speed * settings["i_max"])
+        most.append(_word(torque / bases["torque"]))
+    return array("h", i_d * POINTS + i_f * POINTS + most)
+
+
+def _word(per_unit: float) -> int:
+    return max(-32767, min(32767, round(per_unit * 32768)))
+
+
+def build(unit: Unit, out: Path) -> Path:
+    """Lay out a unit's board folder in `out`; returns it.
+
+    Files that would not change are not written; files that no longer belong there are removed.
+    Raises LinkError for a kernel that cannot be linked, ValueError for settings that make no sense.
+    """
+    linked = link_unit(unit)
+    identity = linked.unit["identity"]
+    files: dict[str, bytes] = {}
+    for source in board_files(identity["board"]):
+        files[source.relative_to(FIRMWARE if FIRMWARE in source.parents else ROOT).as_posix()] = (
+            source.read_bytes()
+        )
+    text = linked.program.viper()
+    files["linked.py"] = f'{text.rstrip()}\n\n\nIDENTITY = "{identity["kernel_hash"]}"\n'.encode()
+    files["unit.json"] = _json(linked.unit).encode()
+    files["schema.json"] = _json(linked.schema).encode()
+    words = array("h", linked.tables)
+    if sys.byteorder == "big":
+        words.byteswap()
+    files["tables.bin"] = words.tobytes()
+    for name, content in files.items():
+        path = out / name
+        if not (path.is_file() and path.read_bytes() == content):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    for path in sorted(out.rglob("*"), reverse=True):
+        if path.is_file() and path.relative_to(out).as_posix() not in files:
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    return out
+
+
+def board_files(board: str) -> list[Path]:
+    """Source files that a board's file system holds as they are."""
+    files = [FIRMWARE / "main.py", FIRMWARE / "eesm/__init__.py", FIRMWARE / "drivers/__init__.py"]
+    files += [FIRMWARE / "eesm" / f"{name}.py" for name in BOARD_MODULES]
+    files.append(FIRMWARE / "drivers" / f"{board}.py")
+    if board == "virtual":
+        files += [ROOT / "boards/__init__.py", *sorted((ROOT / "boards/virtual").glob("*.py"))]
+    return [file for file in files if file.exists()]
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"), sort_keys=False)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
