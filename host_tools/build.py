@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from eesm import parameters
 from eesm.signals import TABLE_POINTS, Signals
 from eesm.table import PARAMETER, TABLE, Signal, signals_of
 from host_tools import __file__ as _package
 from host_tools.linker import Layout, Program, link
+from host_tools.units import Unit, load, unit_names
 
 ROOT = Path(_package).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
@@ -31,14 +32,6 @@ BOARD_MODULES = ("kernel", "mailbox", "drive", "startup", "faults", "parameters"
 FIRMWARE_VERSION = "0.1.0"
 FORMAT = 1
 POINTS = TABLE_POINTS
-
-
-class Unit(Protocol):
-    """What is built: a board and a motor with their settings (`host_tools.units`)."""
-
-    name: str
-
-    def as_settings(self) -> dict[str, Any]: ...
 
 
 def rows_in(layout: Layout) -> dict[str, Signal]:
@@ -121,8 +114,8 @@ def link_unit(unit: Unit) -> Linked:
         "kernel_hash": program.identity,
         "schema_hash": schema["hash"],
     }
-    plant = unit.plant_options() if hasattr(unit, "plant_options") else {}  # type: ignore[attr-defined]
-    return Linked(program, unit_data(settings, program.layout, identity, plant), schema, tables_of(settings))
+    data = unit_data(settings, program.layout, identity, unit.as_plant())
+    return Linked(program, data, schema, tables_of(settings))
 
 
 def tables_of(settings: Mapping[str, Any]) -> array[int]:
@@ -204,8 +197,18 @@ def board_files(board: str) -> list[Path]:
     files += [FIRMWARE / "eesm" / f"{name}.py" for name in BOARD_MODULES]
     files.append(FIRMWARE / "drivers" / f"{board}.py")
     if board == "virtual":
+        files.append(FIRMWARE / "drivers/standard_port.py")
         files += [ROOT / "boards/__init__.py", *sorted((ROOT / "boards/virtual").glob("*.py"))]
     return [file for file in files if file.exists()]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the named units, or all, into build/units."""
+    names = sys.argv[1:] if arguments is None else arguments
+    for name in names or unit_names():
+        unit = load(name)
+        print(build(unit, ROOT / "build" / "units" / unit.name))
+    return 0
 
 
 def _json(content: Any) -> str:
@@ -214,3 +217,7 @@ def _json(content: Any) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
