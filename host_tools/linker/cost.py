@@ -6,20 +6,31 @@ Only ratios matter: they decide which signals get the low words and which stay i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .ir import Body, If, Stmt
 
 LOCAL = 2.0  # a local on the stack
-HOT_WORDS = 32  # p[i] below this costs what a local costs
-WARM_WORDS = 64  # below this the offset fits one instruction's literal
-COLD = 7.0
-WARM = 4.0
-HOT = 2.0
+HOT_WORDS = 32  # p[i] below this is one instruction
+WARM_WORDS = 95  # below this the offset fits two instructions' literals
 BRANCH_SHARE = 0.5  # how often a branch is taken, as far as the linker knows
 
 
-def word_cost(offset: int) -> float:
-    """Cycles of reading or writing the word at a constant index."""
+@dataclass(frozen=True, slots=True)
+class WordCost:
+    """Cycles of one access to a word at a constant index."""
+
+    load: float
+    store: float
+
+
+HOT = WordCost(2.0, 2.0)
+WARM = WordCost(4.0, 7.0)
+COLD = WordCost(6.0, 13.0)
+
+
+def word_cost(offset: int) -> WordCost:
+    """Cost of the word at a constant index (a far store saves and restores registers)."""
     if offset < HOT_WORDS:
         return HOT
     return WARM if offset < WARM_WORDS else COLD

@@ -2,35 +2,100 @@
 
 The block's pointer is the parameter itself, `p: ptr32`, so it takes one register and not two; a
 caller passes the block (any buffer of words) or its address.
+
+What the board's compiler makes of a text decides its form here (cycles on armv6m):
+- locals live in registers in the order in which they appear, so the busiest two are named first;
+- a comparison makes a bool and tests that (9); an integer is tested at once (4): `x == c` is
+  written as `not x ^ c`, `x < 0` as `x >> 31`;
+- saturation at constants compares twice (31): one range test (13) lets what is far inside pass.
+Words wrap on the board and in these forms only signs and zeros are looked at, so each form is
+exact for all words.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from .ir import Compare, Const, Routine
+from .cost import weighted
+from .ir import BINDING, Assign, Compare, Const, If, Local, Op, Routine, Test, Truth, read_by
 from .layout import Layout
 from .text import NEG_BINDING, TextEmitter
+
+REGISTERS = 2  # that the on-board compiler has left beside the block's pointer
+SIGN_SHIFT = 31
+RANGE_TEST_FROM = 256  # narrower ranges are mostly left, and cheap to compare with
 
 
 class ViperEmitter(TextEmitter):
     """Text that the board's compiler turns into the fewest instructions."""
 
     def routine(self, routine: Routine) -> list[str]:
-        return [
-            "@micropython.viper",
-            f"def {routine.name}(p: ptr32):",
-            *self.body(routine.body, 1),
-        ]
+        lines = ["@micropython.viper", f"def {routine.name}(p: ptr32):"]
+        lines += [f"{self.indent}{name} = 0" for name in busiest_locals(routine)]
+        return lines + self.body(routine.body, 1)
+
+    def branch(self, stmt: If, depth: int, word: str = "if") -> list[str]:
+        span = saturated_span(stmt)
+        if span is None or word != "if":
+            return super().branch(stmt, depth, word)
+        assert isinstance(stmt.test, Compare)
+        name = self.expr(stmt.test.left, BINDING["+"])
+        guard = f"{self.indent * depth}if {name} + {1 << (span - 1)} >> {span}:"
+        return [guard, *super().branch(stmt, depth + 1)]
+
+    def test(self, test: Test, nested: bool = False) -> str:
+        # `not x ^ c and y` would bind as meant, but parentheses cost nothing and read better.
+        if isinstance(test, (Compare, Truth)):
+            return super().test(test, nested)
+        text = f" {test.op} ".join(self.test(part, True) for part in test.parts)
+        return f"({text})" if nested else text
 
     def comparison(self, test: Compare) -> str:
-        """A comparison makes a bool and tests that; an integer is tested at once."""
-        zero = isinstance(test.right, Const) and test.right.value == 0
-        if zero and test.op == "!=":
-            return self.expr(test.left, 1)
-        if zero and test.op == "==":
-            return "not " + self.expr(test.left, NEG_BINDING)
+        op, left, right = test.op, test.left, test.right
+        zero = isinstance(right, Const) and right.value == 0
+        if op in ("==", "!="):
+            word = "not " if op == "==" else ""
+            if zero:
+                return word + self.expr(left, NEG_BINDING if word else 0)
+            return word + self.expr(Op("^", left, right), 0)
+        if zero and op in ("<", ">="):
+            word = "not " if op == ">=" else ""
+            return word + self.expr(Op(">>", left, Const(SIGN_SHIFT)), 0)
         return super().comparison(test)
+
+
+def saturated_span(stmt: If) -> int | None:
+    """Width in bits of a range far inside of a saturation at constants, else None.
+
+    The form is `if x > high: ... elif x < low: ...` without an else: nothing happens for
+    low <= x <= high, thus for -2**(n-1) <= x < 2**(n-1) when that lies within.
+    """
+    if len(stmt.orelse) != 1 or not isinstance(stmt.orelse[0], If) or stmt.orelse[0].orelse:
+        return None
+    upper, lower = stmt.test, stmt.orelse[0].test
+    if not (isinstance(upper, Compare) and isinstance(lower, Compare)):
+        return None
+    if (upper.op, lower.op) != (">", "<") or upper.left != lower.left or not isinstance(upper.left, Local):
+        return None
+    if not (isinstance(upper.right, Const) and isinstance(lower.right, Const)):
+        return None
+    reach = min(upper.right.value + 1, -lower.right.value)
+    return reach.bit_length() if reach >= RANGE_TEST_FROM else None
+
+
+def busiest_locals(routine: Routine) -> list[str]:
+    """The locals that deserve the registers, the busiest first; none when all get one."""
+    use: Counter[str] = Counter()
+    for stmt, weight in weighted(routine.body):
+        for node in read_by(stmt):
+            if isinstance(node, Local):
+                use[node.name] += weight
+        if isinstance(stmt, Assign) and isinstance(stmt.target, Local):
+            use[stmt.target.name] += weight
+    if len(use) <= 1:
+        return []
+    return sorted(use, key=lambda name: (-use[name], name))[:REGISTERS]
 
 
 def emit_viper(routines: Sequence[Routine], layout: Layout) -> str:
@@ -40,5 +105,3 @@ def emit_viper(routines: Sequence[Routine], layout: Layout) -> str:
     for routine in routines:
         lines += ["", "", *emitter.routine(routine)]
     return "\n".join(lines) + "\n"
-
-

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from .cost import COLD, HOT, HOT_WORDS, LOCAL, WARM, WARM_WORDS, weighted, word_cost
+from .cost import COLD, HOT, HOT_WORDS, LOCAL, WARM, WARM_WORDS, WordCost, weighted, word_cost
 from .ir import (
     Assign,
     Body,
@@ -19,6 +20,7 @@ from .ir import (
     Load,
     Local,
     Routine,
+    Stmt,
     is_memory,
     read_by,
     rewrite,
@@ -27,62 +29,68 @@ from .ir import (
 from .layout import Layout
 from .promote import cache_name, signal_of
 
-Count = dict[str, float]
+@dataclass
+class Tally:
+    """Weighted accesses of one signal in one routine."""
+
+    local: float = 0.0  # of the mirror
+    kept_loads: float = 0.0  # of the word while the mirror stays
+    kept_stores: float = 0.0
+    merged_loads: float = 0.0  # of the word without a mirror
+    merged_stores: float = 0.0
+
+    def cost_kept(self, word: WordCost) -> float:
+        """Cycles while the mirror stays."""
+        return LOCAL * self.local + word.load * self.kept_loads + word.store * self.kept_stores
+
+    def cost_merged(self, word: WordCost) -> float:
+        """Cycles when the word is its own mirror."""
+        return word.load * self.merged_loads + word.store * self.merged_stores
 
 
 class Usage:
-    """Weighted accesses of each signal in one routine, kept in a local or not."""
+    """How one routine uses each signal, kept in a local or not."""
 
     def __init__(self, body: Body) -> None:
-        self.local: Count = defaultdict(float)  # accesses of the mirror
-        self.kept: Count = defaultdict(float)  # accesses of the word while the mirror stays
-        self.merged: Count = defaultdict(float)  # accesses of the word without a mirror
+        self.tallies: dict[str, Tally] = defaultdict(Tally)
         self.mergeable = mergeable_signals(body)
         for stmt, weight in weighted(body):
             self._count(stmt, weight)
 
-    def _count(self, stmt: object, weight: float) -> None:
-        assert isinstance(stmt, (Assign, If))
-        copies = isinstance(stmt, Assign) and _is_mirror_copy(stmt)
+    def _count(self, stmt: Stmt, weight: float) -> None:
+        # A copy between a signal and its mirror vanishes when the two are one.
+        merged = 0.0 if isinstance(stmt, Assign) and _is_mirror_copy(stmt) else weight
         for node in read_by(stmt):
             if isinstance(node, Load):
-                self.kept[node.name] += weight
-                self.merged[node.name] += 0 if copies else weight
+                self.tallies[node.name].kept_loads += weight
+                self.tallies[node.name].merged_loads += merged
             elif isinstance(node, Local) and (name := signal_of(node.name)):
-                self.local[name] += weight
-                self.merged[name] += 0 if copies else weight
+                self.tallies[name].local += weight
+                self.tallies[name].merged_loads += merged
         if isinstance(stmt, Assign):
             if isinstance(stmt.target, Load):
-                self.kept[stmt.target.name] += weight
-                self.merged[stmt.target.name] += 0 if copies else weight
+                self.tallies[stmt.target.name].kept_stores += weight
+                self.tallies[stmt.target.name].merged_stores += merged
             elif isinstance(stmt.target, Local) and (name := signal_of(stmt.target.name)):
-                self.local[name] += weight
-                self.merged[name] += 0 if copies else weight
+                self.tallies[name].local += weight
+                self.tallies[name].merged_stores += merged
 
-    def cost_kept(self, name: str, word: float) -> float:
-        """Cycles a call spends on a signal while its mirror stays."""
-        return LOCAL * self.local[name] + word * self.kept[name]
-
-    def cost_merged(self, name: str, word: float) -> float:
-        """Cycles a call spends on a signal whose mirror is its word."""
-        return word * self.merged[name]
-
-    def keeps(self, name: str, word: float) -> bool:
+    def keeps(self, name: str, word: WordCost) -> bool:
         """Whether the mirror pays (or has to stay)."""
-        if name not in self.mergeable:
-            return True
-        return self.cost_kept(name, word) < self.cost_merged(name, word)
+        tally = self.tallies[name]
+        return name not in self.mergeable or tally.cost_kept(word) < tally.cost_merged(word)
 
-    def cost(self, name: str, word: float) -> float:
+    def cost(self, name: str, word: WordCost) -> float:
         """Cycles a call spends on a signal, the better way."""
-        return self.cost_kept(name, word) if self.keeps(name, word) else self.cost_merged(name, word)
+        tally = self.tallies[name]
+        return tally.cost_kept(word) if self.keeps(name, word) else tally.cost_merged(word)
 
 
 def order_by_use(routines: Sequence[Routine], names: Sequence[str]) -> list[str]:
     """Scalars in the order of what a low word saves."""
     usages = [Usage(routine.body) for routine in routines]
 
-    def saved(name: str, near: float, far: float) -> float:
+    def saved(name: str, near: WordCost, far: WordCost) -> float:
         return sum(usage.cost(name, far) - usage.cost(name, near) for usage in usages)
 
     position = {name: n for n, name in enumerate(names)}
@@ -96,7 +104,7 @@ def order_by_use(routines: Sequence[Routine], names: Sequence[str]) -> list[str]
 def merge_mirrors(body: Body, layout: Layout) -> Body:
     """A copy of a routine's body without the mirrors that do not pay."""
     usage = Usage(body)
-    names = set(usage.local)
+    names = list(usage.tallies)
     merged = {name for name in names if not usage.keeps(name, word_cost(layout.offset[name]))}
     mirrors: Mapping[str, str] = {cache_name(name): name for name in merged}
 

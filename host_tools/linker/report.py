@@ -28,7 +28,7 @@ def statement_cycles(stmt: Stmt, layout: Layout) -> float:
         if isinstance(node, Local):
             cycles += LOCAL
         elif isinstance(node, Load):
-            cycles += word_cost(layout.offset[node.name])
+            cycles += word_cost(layout.offset[node.name]).load
         elif isinstance(node, Item):
             cycles += 2 * LOCAL + LARGE_LITERAL
         elif isinstance(node, (Op, Neg)):
@@ -41,7 +41,7 @@ def statement_cycles(stmt: Stmt, layout: Layout) -> float:
         if isinstance(stmt.target, Local):
             cycles += LOCAL
         elif isinstance(stmt.target, Load):
-            cycles += word_cost(layout.offset[stmt.target.name])
+            cycles += word_cost(layout.offset[stmt.target.name]).store
         else:
             cycles += 2 * LOCAL + LARGE_LITERAL
     return cycles
