@@ -12,11 +12,6 @@ STREAM and EVENT come by themselves.
 
 import struct
 
-try:
-    from binascii import crc32
-except ImportError:  # a small build of MicroPython
-    crc32 = None
-
 VERSION = 1
 HEADER = "<BBHI"
 HEADER_SIZE = 8
@@ -160,7 +155,9 @@ def crc32_by_table(data, table=[]):  # noqa: B006 - made once, and only where it
     return crc ^ 0xFFFFFFFF
 
 
-if crc32 is None:
+try:
+    from binascii import crc32
+except ImportError:  # a small build of MicroPython
     crc32 = crc32_by_table
 
 _CODES = [bytes([n]) for n in range(256)]
@@ -282,7 +279,7 @@ class Decoder:
             self.foreign = version
             return None
         self.frames += 1
-        if self._expected >= 0:
+        if self._expected >= 0 and kind != HELLO:  # which begins a new count
             gap = (sequence - self._expected) & 0xFFFF
             if gap < 0x8000:
                 self.lost += gap
