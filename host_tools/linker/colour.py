@@ -201,7 +201,9 @@ def coalesce(body: Body, joins: Callable[[str, str], bool]) -> Body:
         return name
 
     for stmt in statements(body):
-        if not (isinstance(stmt, Assign) and isinstance(stmt.target, Local) and isinstance(stmt.value, Local)):
+        if not (
+            isinstance(stmt, Assign) and isinstance(stmt.target, Local) and isinstance(stmt.value, Local)
+        ):
             continue
         left, right = name_of(stmt.target.name), name_of(stmt.value.name)
         if left == right or not joins(left, right) or right in touching[left]:
@@ -236,8 +238,9 @@ def _drop_self_copies(body: Body) -> Body:
     out: Body = []
     for stmt in body:
         if isinstance(stmt, If):
-            out.append(If(stmt.test, _drop_self_copies(stmt.then), _drop_self_copies(stmt.orelse), stmt.place))
+            out.append(
+                If(stmt.test, _drop_self_copies(stmt.then), _drop_self_copies(stmt.orelse), stmt.place)
+            )
         elif not (isinstance(stmt, Assign) and stmt.target == stmt.value):
             out.append(stmt)
     return out
-

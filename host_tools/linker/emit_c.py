@@ -9,7 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from .ir import Assign, Body, Compare, Const, Expr, If, Item, Load, Local, Neg, Op, Routine, Test, Truth, statements
+from .ir import (
+    Assign,
+    Body,
+    Compare,
+    Const,
+    Expr,
+    If,
+    Item,
+    Load,
+    Local,
+    Neg,
+    Op,
+    Routine,
+    Test,
+    Truth,
+    statements,
+)
 from .layout import Layout
 from .text import split_index
 

@@ -24,7 +24,7 @@ class NumbaEmitter(TextEmitter):
     indent = "    "
 
     def index(self, item: Item) -> str:
-        offset, rest = split_index(item, self.layout)
+        _, rest = split_index(item, self.layout)
         text = super().index(item)
         return text if rest is None else f"uintp({text})"
 
@@ -45,7 +45,9 @@ def cache_folder() -> Path:
     return base / "kernels"
 
 
-def load_numba(text: str, names: Sequence[str], folder: Path | None = None) -> dict[str, Callable[[Any], None]]:
+def load_numba(
+    text: str, names: Sequence[str], folder: Path | None = None
+) -> dict[str, Callable[[Any], None]]:
     """The functions of an emitted module, from a file, so that numba can keep what it compiled."""
     name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     file = (folder or cache_folder()) / f"{name}.py"

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from .ir import Assign, Body, Const, Expr, If, Item, Load, Local, Stmt, Test, is_memory, read_by, statements, walk
+from .ir import (
+    Assign,
+    Body,
+    Const,
+    Expr,
+    If,
+    Item,
+    Load,
+    Local,
+    Stmt,
+    Test,
+    is_memory,
+    read_by,
+    statements,
+    walk,
+)
 
 # The words that an expression or a statement touches are named by keys: ("local", x),
 # ("signal", x), ("array", x).  Access by signal index may be any signal or array.

@@ -171,5 +171,3 @@ def try_simplify(expr: Expr) -> Expr:
 def simplify_body(body: Body) -> Body:
     """Pass `algebra`: simplify every expression, close known branches."""
     return prune(map_body(body, try_simplify))
-
-

@@ -68,8 +68,8 @@ def lay_out(table: Mapping[str, Signal], order: list[str], memory_budget: int | 
         arrays = sorted((n for n in length if length[n]), key=lambda n: -length[n])[:3]
         longest = ", ".join(f"{name} {4 * length[name]}" for name in arrays)
         raise BudgetError(
-            f"the block takes {4 * word} bytes, {4 * word - memory_budget} over the budget of {memory_budget}; "
-            f"the longest arrays (bytes): {longest}"
+            f"the block takes {4 * word} bytes, {4 * word - memory_budget} over the budget of "
+            f"{memory_budget}; the longest arrays (bytes): {longest}"
         )
     return Layout(offset, length, word, scalar_end)
 
@@ -77,5 +77,7 @@ def lay_out(table: Mapping[str, Signal], order: list[str], memory_budget: int | 
 def scalar_names(table: Mapping[str, Signal]) -> list[str]:
     """Scalars that have a word, in order of declaration."""
     return [
-        name for name, row in table.items() if row.role not in ARRAY_ROLES and row.role not in (CONSTANT, TRANSIENT)
+        name
+        for name, row in table.items()
+        if row.role not in ARRAY_ROLES and row.role not in (CONSTANT, TRANSIENT)
     ]

@@ -60,7 +60,7 @@ COMPARISONS: dict[type, str] = {
 }
 FORBIDDEN_OPERATORS: dict[type, str] = {
     ast.Div: "/ makes a float; use a multiplication and a right shift",
-    ast.FloorDiv: "// differs between machines and kills the board on zero; multiply by a reciprocal and shift",
+    ast.FloorDiv: "// differs between machines, kills the board on zero; multiply by a reciprocal and shift",
     ast.Mod: "% differs between machines; mask with & (a power of two) or subtract in an `if`",
     ast.Pow: "** does not compile for the board; write the product",
     ast.MatMult: "@ has no meaning for integers",
@@ -70,8 +70,8 @@ FORBIDDEN: dict[type, str] = {
     ast.For: "a loop takes an unknown time; write the statements out",
     ast.While: "a loop takes an unknown time; write the statements out",
     ast.AsyncFor: "a loop takes an unknown time; write the statements out",
-    ast.FunctionDef: "a nested function is a closure, which crashes on the board; put it at module level",
-    ast.AsyncFunctionDef: "a nested function is a closure, which crashes on the board; put it at module level",
+    ast.FunctionDef: "a nested function is a closure and crashes on the board; put it at module level",
+    ast.AsyncFunctionDef: "a nested function is a closure and crashes on the board; put it at module level",
     ast.Lambda: "a lambda is a closure, which crashes on the board; write a helper at module level",
     ast.ClassDef: "a class has no place in a stage; put it at module level",
     ast.Import: "import at the top of the module",
@@ -150,16 +150,14 @@ class Parser:
                 if first == line:
                     return node
         raise LinkError(
-            f"{function.__name__} is not defined at the top of its module; stages are functions at module level",
+            f"{function.__name__} is not defined at the top of its module; stages are module-level functions",
             file,
             line,
         )
 
 
 class _FunctionParser:
-    def __init__(
-        self, parser: Parser, key: int, function: types.FunctionType, node: ast.FunctionDef
-    ) -> None:
+    def __init__(self, parser: Parser, key: int, function: types.FunctionType, node: ast.FunctionDef) -> None:
         self.parser = parser
         self.table = parser.table
         self.key = key
@@ -286,7 +284,9 @@ class _FunctionParser:
             if role in READ_ONLY:
                 self.refuse(node, f"`{item.array}` cannot be written: {READ_ONLY[role]}")
             return item
-        self.refuse(node, FORBIDDEN.get(type(node), "this cannot be assigned to; assign to a local or `s.name`"))
+        self.refuse(
+            node, FORBIDDEN.get(type(node), "this cannot be assigned to; assign to a local or `s.name`")
+        )
 
     # --- conditions -----------------------------------------------------------------------------
 
@@ -359,7 +359,8 @@ class _FunctionParser:
         value = self.globals[name]
         if not name.isupper():
             self.refuse(
-                node, f"`{name}` is a module variable; only UPPER_CASE integer constants can be read, they fold"
+                node,
+                f"`{name}` is a module variable; only UPPER_CASE integer constants can be read, they fold",
             )
         return self._literal(node, value)
 
@@ -416,7 +417,9 @@ class _FunctionParser:
         name = node.func.id
         target = None if name in self.locals or name in self.params else self.globals.get(name)
         if not isinstance(target, types.FunctionType):
-            self.refuse(node, f"`{name}` is no stage or helper; only functions of the stage modules can be called")
+            self.refuse(
+                node, f"`{name}` is no stage or helper; only functions of the stage modules can be called"
+            )
         key = self.parser.parse(target)
         function = self.parser.functions.get(key)
         if function is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableSequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from eesm.table import CONSTANT, MEMORY, TRANSIENT, Signal
 
@@ -55,7 +55,7 @@ class BlockView:
             from eesm.table import signals_of
 
             table = signals_of(Signals)
-        words = array if isinstance(array, list) else memoryview(array)
+        words = cast(MutableSequence[int], array if isinstance(array, list) else memoryview(array))
         self.__class__ = _view_class(tuple(layout.offset.items()), tuple(layout.length.items()))
         attributes = vars(self)
         attributes["_words"] = words

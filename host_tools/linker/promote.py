@@ -7,7 +7,21 @@ index makes all of them stale.  Where keeping the local does not pay, `place` pu
 
 from __future__ import annotations
 
-from .ir import Assign, Body, Expr, If, Item, Load, Local, Place, Stmt, is_memory, read_by, rewrite, rewrite_test
+from .ir import (
+    Assign,
+    Body,
+    Expr,
+    If,
+    Item,
+    Load,
+    Local,
+    Place,
+    Stmt,
+    is_memory,
+    read_by,
+    rewrite,
+    rewrite_test,
+)
 
 MARK = "__v"
 
