@@ -14,11 +14,11 @@ exact for all words.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 
 from .cost import weighted
-from .ir import BINDING, Assign, Compare, Const, If, Local, Op, Routine, Test, Truth, read_by
+from .ir import BINDING, Assign, Compare, Const, Expr, If, Local, Neg, Op, Routine, Test, Truth, read_by
 from .layout import Layout
 from .text import NEG_BINDING, TextEmitter
 
@@ -50,6 +50,12 @@ class ViperEmitter(TextEmitter):
             return super().test(test, nested)
         text = f" {test.op} ".join(self.test(part, True) for part in test.parts)
         return f"({text})" if nested else text
+
+    def expr(self, expr: Expr, outer: int = 0) -> str:
+        # `-a` of a local in a register negates the local itself (MicroPython 1.25, every machine).
+        if isinstance(expr, Neg) and isinstance(expr.value, Local):
+            expr = Op("-", Const(0), expr.value)
+        return super().expr(expr, outer)
 
     def comparison(self, test: Compare) -> str:
         op, left, right = test.op, test.left, test.right
@@ -86,7 +92,7 @@ def saturated_span(stmt: If) -> int | None:
 
 def busiest_locals(routine: Routine) -> list[str]:
     """The locals that deserve the registers, the busiest first; none when all get one."""
-    use: Counter[str] = Counter()
+    use: dict[str, float] = defaultdict(float)
     for stmt, weight in weighted(routine.body):
         for node in read_by(stmt):
             if isinstance(node, Local):

@@ -29,6 +29,7 @@ from .ir import (
 from .layout import Layout
 from .promote import cache_name, signal_of
 
+
 @dataclass
 class Tally:
     """Weighted accesses of one signal in one routine."""

@@ -95,4 +95,3 @@ def _report_routine(routine: Routine, layout: Layout) -> list[str]:
         names = " ".join(sorted(hot[stage]))
         lines.append(f"  {stage:<20} {count[stage]:>10} {cycles[stage]:>8.0f}  {names}")
     return lines
-

@@ -90,7 +90,10 @@ def choose_i_q(s: Signals) -> None:
     i_q = torque / psi_t.  The divisor is shifted up to 15 bits; its reciprocal starts from
     48/17 - 32/17*x and gains by two Newton steps.
     """
-    limit = root_of(s, s.i_max * s.i_max - s.i_d_ref * s.i_d_ref)
+    room = s.i_max * s.i_max - s.i_d_ref * s.i_d_ref
+    if room < 0:  # i_max was lowered since i_d_ref was chosen
+        room = 0
+    limit = root_of(s, room)
     psi = s.psi_t
     if psi < s.psi_t_min:
         psi = s.psi_t_min
