@@ -280,7 +280,7 @@ class Link:
         return 1 if self._driven() and token == self.owner else 0
 
     def _hello(self, fields, tail):
-        _, sequence, _, earlier = fields
+        _, sequence, earlier = fields
         token = new_token()
         # A session that is taken up again gets a new token, so that its old messages are worth nothing.
         if earlier and earlier == self.owner:

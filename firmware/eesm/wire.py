@@ -55,8 +55,8 @@ EVENT = 67
 # its head, tail of the answer).  A tail is "" for none, "text" (UTF-8) or the struct code of words that
 # repeat.  Currents, torque, speed are raw words of their signals; `due` is a period number or NOW.
 REQUESTS = {
-    # protocol, token of an earlier session to be taken up again -> new token, JSON of who the board is
-    HELLO: ("hello", "<BI", "", "<I", "text"),
+    # token of an earlier session to be taken up again, or 0 -> new token, JSON of who the board is
+    HELLO: ("hello", "<I", "", "<I", "text"),
     # offset -> length of schema.json, offset, bytes from there
     DESCRIBE: ("describe", "<I", "", "<II", "B"),
     # -> state, 1 if this session drives, fault bits, COUNTERS
