@@ -40,7 +40,7 @@ def test_every_fault_has_a_cause_and_a_remedy():
 def test_every_name_that_the_code_raises_is_in_the_table():
     known = {row[1] for row in faults.FAULTS}
     for module in (drive, startup):
-        text = Path(module.__file__).read_text()
+        text = Path(str(module.__file__)).read_text()
         raised = set(re.findall(r"Failed\(\s*\"([A-Z_]+)\"", text)) | set(
             re.findall(r"bit_of\(\"([A-Z_]+)\"", text)
         )

@@ -513,12 +513,13 @@ class Direction:
 
     def judge(self, drive):
         """Half the change of speed from one torque to the other, in counts; the push made `counts`."""
-        answer = (self.push - (self.last - 2 * self.middle)) / 4
+        middle = self.middle or 0  # RETURN has set it
+        answer = (self.push - (self.last - 2 * middle)) / 4
         shown = "+-%.1f A answered by %.1f counts, %d then %d" % (
             self.i_q,
             answer,
             self.first,
-            self.last - self.middle,
+            self.last - middle,
         )
         if abs(answer) < self.counts / 3:
             raise Failed("ROTOR_MOVING", shown + ": something else turns the shaft; unload it and arm again")
