@@ -102,9 +102,12 @@ class Linked:
     tables: array[int]  # content of tables.bin
 
 
-def link_unit(unit: Unit) -> Linked:
-    """Link a unit's kernel and describe it.  LinkError, ValueError when the unit cannot be built."""
-    settings = unit.as_settings()
+def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
+    """Link a unit's kernel and describe it, with some settings `changed`.
+
+    Raises LinkError, ValueError when the unit cannot be built.
+    """
+    settings = {**unit.as_settings(), **(changed or {})}
     program = link(constants=parameters.constants(settings))
     schema = describe(settings, program.layout)
     identity = {

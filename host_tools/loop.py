@@ -1,0 +1,136 @@
+"""Kernel and plant as one compiled loop: the fastest bench, and the one everything is tuned on.
+
+One period k, as on every bench: sample the plant at t_k, run the linked steps, let the plant run
+from t_k to t_k + T_s with the compare counts of period k - 1 (one period of computing delay),
+latch the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+
+from boards.virtual import plant, sensors
+from boards.virtual.plant import LOAD_TORQUE
+from eesm.kernel import Kernel
+from host_tools.build import Linked, link_unit
+from host_tools.jitted import compile_plant
+from host_tools.linker import Program
+from host_tools.units import Unit
+
+INPUTS = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
+OUTPUTS = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
+
+
+_loops: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {}
+
+
+def compile_loop(program: Program) -> tuple[Callable[..., None], Callable[..., None]]:
+    """(run, record) of a linked kernel with the plant, compiled when first called."""
+    routines = program.numba()
+    fast_step, outer_step = routines["fast_step"], routines["outer_step"]
+    run_period, sample = compile_plant()
+
+    @numba.njit(nogil=True)
+    def run(bench, periods):
+        """Run whole periods.  `at` holds the words of INPUTS, load_torque and OUTPUTS in the block."""
+        block, at, load_gain, x, c, y, k, raw, latch = bench
+        for _ in range(periods):
+            sample(x, y, k, raw)
+            for n in range(5):
+                block[at[n]] = raw[n]
+            block[at[5]] = int(x[LOAD_TORQUE] * load_gain)
+            fast_step(block)
+            outer_step(block)
+            run_period(x, c, latch[0], latch[1], latch[2], latch[3], latch[4])
+            for n in range(5):
+                latch[n] = block[at[6 + n]]
+
+    @numba.njit(nogil=True)
+    def record(bench, every, words, states, signals, truths):
+        """Run `every` periods for each row; a row is what its last period ended with."""
+        block, x = bench[0], bench[3]
+        for row in range(len(signals)):
+            run(bench, every)
+            for n in range(len(words)):
+                signals[row, n] = block[words[n]]
+            for n in range(len(states)):
+                truths[row, n] = x[states[n]]
+
+    return run, record
+
+
+def _compiled(program: Program) -> tuple[Callable[..., None], Callable[..., None]]:
+    """`compile_loop`, once for each kernel."""
+    if program.identity not in _loops:
+        _loops[program.identity] = compile_loop(program)
+    return _loops[program.identity]
+
+
+class Loop:
+    """A unit's kernel in closed loop with its plant.
+
+    `plant_options` change the machine but not what the drive believes of it (see
+    `boards.virtual.plant.make_plant`); `settings` change what the drive believes.
+    """
+
+    def __init__(
+        self,
+        unit: Unit,
+        seed: int = 1,
+        plant_options: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        linked: Linked | None = None,
+    ) -> None:
+        self.unit = unit
+        self.linked = linked or link_unit(unit, settings)
+        program = self.linked.program
+        self._run, self._record = _compiled(program)
+        self.block = np.zeros(program.layout.size, dtype=np.int32)
+        self.kernel = Kernel(self.linked.unit, block=self.block, tables=self.linked.tables)
+        self.bases: dict[str, float] = self.kernel.bases
+        self.t_pwm = self.bases["t_pwm"]
+        values, options = unit.as_plant(), dict(plant_options or {})
+        self.x, self.c = (np.array(words) for words in plant.make_plant(values, seed, options))
+        sensed, trimmed = sensors.make_sensors(values, seed, options)
+        self.y = np.array(sensed, dtype=np.int64)
+        self.k = np.array(trimmed)
+        self.raw = np.zeros(5, dtype=np.int64)
+        sensors.settle(self.x, self.y, self.k, self.raw)
+        self.latch = np.zeros(5, dtype=np.int64)
+        offset = self.kernel.offset
+        at = np.array([offset[name] for name in (*INPUTS, "load_torque", *OUTPUTS)], dtype=np.uint64)
+        load_gain = 32768 / self.bases["torque"]
+        self._bench = (self.block, at, load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)
+
+    def inject(self, name: str, on: bool = True) -> None:
+        """Make or mend a fault of the plant or of its sensors; KeyError when there is none of that name."""
+        if name in plant.FAULTS:
+            plant.inject(self.c, name, on)
+        elif name in sensors.FAULTS:
+            sensors.inject(self.k, name, on)
+        else:
+            raise KeyError(name)
+
+    def run(self, periods: int) -> None:
+        """Run whole periods."""
+        self._run(self._bench, periods)
+
+    def record(
+        self, periods: int, names: Sequence[str], truths: Sequence[int] = (), every: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Run periods, a row each `every` of them; returns (signals, truths).
+
+        Signals are the raw integers that the row's last step left, truths the words `truths` of the
+        plant's state at the end of that period.
+        """
+        rows = periods // every
+        words = np.array([self.kernel.offset[name] for name in names], dtype=np.uint64)
+        states = np.array(truths, dtype=np.int64)
+        signals = np.zeros((rows, len(words)), dtype=np.int64)
+        found = np.zeros((rows, len(states)))
+        self._record(self._bench, every, words, states, signals, found)
+        return signals, found
