@@ -42,7 +42,7 @@ def main(arguments):
         sys.stderr.write("%s: %s\n" % kernel.failure)
     try:
         while driver.alive():
-            if driver.poll():
+            if driver.poll(link.backlog()):
                 drive.tick()
             mailbox.pump()
             link.poll()

@@ -1,14 +1,14 @@
 """Driver of the virtual board: the plant of boards/virtual behind the interface of a real board.
 
 One period k: sample the plant into the block, run the linked steps with the heap locked (as in a
-hard interrupt: nothing may allocate), let the plant run with the compare values of period k - 1,
-latch the new ones.  Periods are paced to the wall clock in batches of 1 ms, or granted by the
-host in lock step (`--fast`).  A process that falls behind drops wall time, never periods.
+hard interrupt: nothing may allocate), let the plant run with the outputs of period k - 1, latch
+the new ones.  Periods are paced to the wall clock in batches of one tick, or granted by the host
+in lock step (`--fast`).  A process that falls behind drops wall time, never periods.
 """
 
-import sys
 import time
 
+from boards.virtual import plant, sensors
 from eesm.drive import TICK_PERIODS
 
 try:
@@ -16,16 +16,18 @@ try:
 except ImportError:  # CPython, in tests
 
     def heap_lock():
-        pass
+        """Nothing to lock."""
 
     def heap_unlock():
-        pass
+        """Nothing to unlock."""
 
-    def kbd_intr(_):
-        pass
+    def kbd_intr(character):
+        """No character has a meaning."""
 
 
-BEHIND_US = 50_000  # wall time that is dropped, and counted in `late`, beyond this lag
+BEHIND_US = 50_000  # a lag beyond this is given up, and counted in `late`
+HALF_PERIODS = 1 << 29
+PERIOD_MASK = (1 << 30) - 1
 
 
 def ticks_us():
@@ -49,77 +51,188 @@ def ticks_diff(a, b):
     return a - b
 
 
-class VirtualDriver:
-    """Runs the plant and the kernel; `arguments` are those of main.py.
+def parse(arguments):
+    """(fast, seed, fault names) of main.py's arguments; ValueError for others.
 
-    --fast       periods run only when granted by `advance`
-    --seed N     noise and the rotor's first angle
-    --fault NAME[,NAME]  what is wrong from the start, see `boards.virtual.plant`
+    --fast               periods run only when granted by `advance`
+    --seed N             noise, offsets and the rotor's first angle
+    --fault NAME[,NAME]  what is wrong with the machine or its sensors
     """
+    fast, seed, faults = False, 1, []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--fast":
+            fast = True
+        elif word == "--seed" and rest:
+            seed = int(rest.pop(0))
+        elif word == "--fault" and rest:
+            faults += rest.pop(0).split(",")
+        else:
+            raise ValueError("unknown argument %s; known: --fast, --seed N, --fault NAME[,NAME]" % word)
+    known = sorted(list(plant.FAULTS) + list(sensors.FAULTS))
+    for name in faults:
+        if name not in known:
+            raise ValueError(
+                "no fault of the virtual board is called %s; known: %s" % (name, ", ".join(known))
+            )
+    return fast, seed, faults
+
+
+class VirtualDriver:
+    """Runs plant and kernel.  `arguments` are those of main.py, `port` replaces stdin and stdout."""
 
     name = "virtual"
 
     def __init__(self, unit, arguments=(), port=None):
-        options = parse(arguments)
-        self.fast = options["fast"]
-        self.unit = unit
-        self.plant = None
-        self.seed = options["seed"]
-        self.faults = options["faults"]
-        self.port = port if port is not None else StandardPort()
+        self.fast, seed, faults = parse(arguments)
+        options = unit["plant"]
+        self.x, self.c = plant.make_plant(options, seed)
+        self.y, self.k = sensors.make_sensors(options, seed)
+        for name in faults:
+            self.inject(name)
+        self.raw = [0] * 5
+        sensors.settle(self.x, self.y, self.k, self.raw)
+        self.latch = [0] * 5
+        if port is None:
+            from drivers.standard_port import StandardPort
+
+            port = StandardPort()
+            kbd_intr(-1)  # 0x03 is a byte like others
+        self.port = port
         self.late = 0
         self.granted = 0
+        self.loads = []  # [(due period, torque)], the next one first
         self._quit = False
         self._left = TICK_PERIODS  # periods until the next tick
         self._batch_us = round(1e6 * TICK_PERIODS / unit["settings"]["f_pwm"])
         self._next_us = None
+        self._torque_step = unit["bases"]["torque"] / 32768
 
     def start(self, kernel):
-        """Connect the block; periods run from now on."""
-        self.kernel = kernel
+        """Connect the kernel; periods run from now on."""
+        offset = kernel.offset
+        self.block = kernel.block
+        self.fast_step = kernel.fast_step
+        self.outer_step = kernel.outer_step
+        names = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
+        self._inputs = [offset[name] for name in names]
+        names = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
+        self._outputs = [offset[name] for name in names]
+        self._period = offset["period"]
+        self._load = offset["load_torque"]
         self._next_us = ticks_us()
 
     def stop(self):
-        """End: gates off."""
+        """End; the port is given back as it was found."""
         self._quit = True
+        kbd_intr(3)
         self.port.close()
 
     def alive(self):
-        """False when told to quit or when the other end of the port has gone."""
-        return not self._quit and not self.port.closed
+        """False when told to quit, or when the other end of the port has gone."""
+        return not (self._quit or self.port.closed)
+
+    # --- bench commands: what a real board has not -----------------------------------------------------
 
     def quit(self):
         """Leave the main loop at its next turn."""
         self._quit = True
 
     def advance(self, periods):
-        """Grant periods, in lock step only."""
+        """Grant periods to a drive in lock step."""
         self.granted += periods
 
-    def poll(self):
-        """Run the periods that are due, one tick's worth at most; True when a tick is due."""
-        if self._next_us is None:
+    def set_load(self, torque, due=None):
+        """Torque in Nm of the coupled machine, against positive rotation, from a period on."""
+        now = self.block[self._period]
+        if due is None:
+            due = (now + 1) & PERIOD_MASK
+        place = len(self.loads)
+        while place > 0 and _ahead(self.loads[place - 1][0], now) > _ahead(due, now):
+            place -= 1
+        self.loads.insert(place, (due, torque))
+
+    def inject(self, name, on=True):
+        """Make or mend a fault; KeyError when there is none of that name."""
+        if name in plant.FAULTS:
+            plant.inject(self.c, name, on)
+        else:
+            sensors.inject(self.k, name, on)
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def poll(self, busy=False):
+        """Run the periods that are due, up to the next tick; True when that has come.
+
+        `busy`: the link has bytes waiting.  A drive in lock step waits with them, so nothing is
+        lost; a paced one does not.
+        """
+        count = self._due_periods(busy)
+        if count == 0:
             self.port.wait(1)
             return False
-        if self.fast:
-            count = min(self._left, self.granted)
-            if count == 0:
-                self.port.wait(1)
-                return False
-            self.granted -= count
-        else:
-            behind = ticks_diff(ticks_us(), self._next_us)
-            if behind < 0:
-                self.port.wait(1)
-                return False
-            if behind > BEHIND_US:
-                self.late += 1
-                self._next_us = ticks_us()
-            self._next_us = ticks_add(self._next_us, self._batch_us)
-            count = self._left
         self.run(count)
         self._left -= count
-        if self._left == 0:
-            self._left = TICK_PERIODS
-            return True
-        return False
+        if self._left > 0:
+            return False
+        self._left = TICK_PERIODS
+        return True
+
+    def _due_periods(self, busy):
+        """How many periods may run now, at most up to the next tick."""
+        if self._next_us is None:
+            return 0
+        if self.fast:
+            count = 0 if busy else min(self._left, self.granted)
+            self.granted -= count
+            return count
+        behind = ticks_diff(ticks_us(), self._next_us)
+        if behind < 0:
+            return 0
+        if behind > BEHIND_US:
+            self.late += 1
+            self._next_us = ticks_us()
+        self._next_us = ticks_add(self._next_us, self._batch_us)
+        return self._left
+
+    def run(self, count):
+        """Run whole periods."""
+        block, x, c, y, k = self.block, self.x, self.c, self.y, self.k
+        raw, latch = self.raw, self.latch
+        in_a, in_b, in_f, in_u, in_e = self._inputs
+        out_a, out_b, out_c, out_f, out_gate = self._outputs
+        fast_step, outer_step = self.fast_step, self.outer_step
+        sample, run_period = sensors.sample, plant.run_period
+        for _ in range(count):
+            if self.loads:
+                self._apply_loads()
+            sample(x, y, k, raw)
+            block[in_a] = raw[0]
+            block[in_b] = raw[1]
+            block[in_f] = raw[2]
+            block[in_u] = raw[3]
+            block[in_e] = raw[4]
+            heap_lock()
+            fast_step(block)
+            outer_step(block)
+            heap_unlock()
+            run_period(x, c, latch[0], latch[1], latch[2], latch[3], latch[4])
+            latch[0] = block[out_a]
+            latch[1] = block[out_b]
+            latch[2] = block[out_c]
+            latch[3] = block[out_f]
+            latch[4] = block[out_gate]
+
+    def _apply_loads(self):
+        """Put the load on that is due in the coming period; the block gets the transducer's reading."""
+        coming = (self.block[self._period] + 1) & PERIOD_MASK
+        while self.loads and _ahead(self.loads[0][0], coming) <= 0:
+            torque = self.loads.pop(0)[1]
+            self.x[plant.LOAD_TORQUE] = torque
+            self.block[self._load] = max(-32767, min(32767, int(torque / self._torque_step)))
+
+
+def _ahead(period, now):
+    """Periods from `now` to `period`, negative when that has passed."""
+    return ((period - now + HALF_PERIODS) & PERIOD_MASK) - HALF_PERIODS

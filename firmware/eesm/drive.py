@@ -166,8 +166,8 @@ class Drive:
         return self.settings["u_f_nominal"]
 
     def post(self, words, due=None, tag=""):
-        """Send words to the kernel, together."""
-        self.mailbox.post(words, due, True, tag)
+        """Send words to the kernel, together, however full the mailbox is."""
+        self.mailbox.post(words, due, True, tag, True)
 
     def measure(self, samples, words, due):
         """Start a measurement at period `due`, together with other words; returns its number."""
@@ -319,7 +319,7 @@ class Drive:
             raise Refused(OUT_OF_RANGE, "period %d is too far from now (%d)" % (due, self.now))
         words["reference_mode"] = mode
         try:
-            self.post(words, due, "setpoint")
+            self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error)) from error
         if self.state == READY:
@@ -362,7 +362,7 @@ class Drive:
                 words["theta_offset"] = self.words["theta_offset"]
             changed = {key: words[key] for key in words if words[key] != self.words[key]}
             if changed:
-                self.post(changed)
+                self.mailbox.post(changed, None, True)
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error)) from error
         self.settings[name] = value

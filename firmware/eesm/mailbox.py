@@ -11,6 +11,8 @@ HALF = 1 << 29
 # as a rule, shorter than anybody minds to wait behind it.
 AHEAD = 60
 QUEUE_LIMIT = 64
+# Beyond the limit there is room for letters that must not be refused: a stop, a fault.
+RESERVE = 32
 
 
 class MailboxFull(Exception):
@@ -33,12 +35,12 @@ class Mailbox:
         self._scratch = kernel.index("scratch")
         self.queue = []  # [due, tag, [(memory index, value), ...]]
 
-    def post(self, words, due=None, atomic=False, tag=""):
+    def post(self, words, due=None, atomic=False, tag="", urgent=False):
         """Queue {signal: raw} for period `due` (None: the next one).
 
         More than 16 words are split into letters of the same period, unless `atomic`.  Letters
-        with a `tag` can be withdrawn by `drop(tag)`.  Raises ValueError for a word out of its
-        range, MailboxFull when the queue is.
+        with a `tag` can be withdrawn by `drop(tag)`; `urgent` ones find room in a full queue.
+        Raises ValueError for a word out of its range, MailboxFull when the queue is.
         """
         kernel = self.kernel
         entries = []
@@ -48,14 +50,14 @@ class Mailbox:
             if not low <= value <= high:
                 raise ValueError("%s = %d is outside %d .. %d" % (name, value, low, high))
             entries.append((kernel.index(name), value))
-        self.post_entries(entries, due, atomic, tag)
+        self.post_entries(entries, due, atomic, tag, urgent)
 
-    def post_entries(self, entries, due=None, atomic=False, tag=""):
+    def post_entries(self, entries, due=None, atomic=False, tag="", urgent=False):
         """Queue [(memory index, value), ...] whose ranges the caller has checked."""
         if atomic and len(entries) > WORDS:
             raise ValueError("a letter takes %d words, not %d" % (WORDS, len(entries)))
         letters = (len(entries) + WORDS - 1) // WORDS
-        if len(self.queue) + letters > QUEUE_LIMIT:
+        if len(self.queue) + letters > QUEUE_LIMIT + (RESERVE if urgent else 0):
             raise MailboxFull("%d letters are waiting already" % len(self.queue))
         now = int(self.block[self._period])
         if due is None:
