@@ -1,0 +1,360 @@
+"""Runs a scenario on a bench: the live client, or the simulation in one process.
+
+Commands that can wait on the board (setpoints, load) are sent AHEAD of their device period, so
+that the host's latency has no part in the run; those that cannot (arm, stop, settings) go out
+when their period has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import ceil, pi
+from typing import Any, Protocol
+
+from host_tools.errors import UsageError
+from host_tools.scenario import Phase, Scenario
+
+AHEAD = 0.25  # s of device time between sending a command and its period
+RAMP_STEP = 0.02  # s between the setpoints of a ramp
+SLICE = 0.01  # s that a fast bench is advanced at once
+TAIL = 0.05  # s recorded after the last phase
+STOP_TIMEOUT = 5.0  # s of device time that an ordered stop may take when a run is given up
+PERIOD_MASK = (1 << 30) - 1
+RPM = pi / 30
+
+
+class Rows(Protocol):
+    """A stream, as `host_tools.client.Stream`."""
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    steps: tuple[float, ...]
+    rate_hz: float
+    divider: int
+    lost: int
+    dropped: int
+
+    def read(self, timeout: float | None = None) -> list[Any]: ...
+    def close(self) -> None: ...
+
+
+class Bench(Protocol):
+    """What a scenario needs of a drive; `host_tools.client.Drive` has it, and the simulation."""
+
+    @property
+    def identity(self) -> Any: ...
+    @property
+    def bases(self) -> Mapping[str, float]: ...
+    @property
+    def t_pwm(self) -> float: ...
+    @property
+    def state(self) -> str: ...
+
+    def now(self) -> int: ...
+    def events(self) -> Sequence[Any]: ...
+    def settings(self) -> dict[str, float]: ...
+    def get(self, name: str) -> float: ...
+    def set(self, name: str, value: float) -> float: ...
+    def arm(self, wait: bool = True) -> None: ...
+    def stop(self, wait: bool = True) -> None: ...
+    def set_speed(self, w_m: float, at: int | None = None) -> None: ...
+    def torque(self, torque: float, at: int | None = None) -> None: ...
+    def currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None: ...
+    def load(self, torque: float, at: int | None = None) -> None: ...
+    def advance(self, periods: int) -> int: ...
+    def stream(self, names: Sequence[str], rate_hz: float = 1000.0) -> Rows: ...
+
+
+class Recorder(Protocol):
+    """Takes what a run produces, as `host_tools.log.Writer`."""
+
+    def begin(self, rows: Rows) -> None: ...
+    def rows(self, rows: Sequence[Any]) -> None: ...
+    def note(self, kind: str, **content: Any) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """How a run went; the record itself is the recorder's."""
+
+    completed: bool = False
+    interrupted: bool = False
+    trouble: str = ""  # why the run was given up
+    error: Exception | None = None  # what broke it, such as a lost link
+    faults: list[str] = field(default_factory=list)
+    late: int = 0  # commands that left after their period: the run is not repeatable to the period
+    first_period: int = 0
+    last_period: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is, for whoever shows it."""
+
+    phase: Phase
+    number: int
+    share: float  # of the phase, 0 .. 1
+    period: int
+    values: Mapping[str, float]  # newest row
+
+
+@dataclass
+class _Action:
+    """A command and the period at which it shall act."""
+
+    due: int
+    text: str
+    do: Callable[[int], None]
+    waits: bool  # the board keeps it until its period
+
+
+class GivenUp(Exception):
+    """The run cannot go on."""
+
+
+class Runner:
+    """One run of one scenario."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        bench: Bench,
+        recorder: Recorder,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        if scenario.needs_load and not bench.identity.bench:
+            raise UsageError(
+                f"{scenario.file}: loads the shaft, which only a virtual drive can do by itself.",
+                "run it with a virtual drive, or take `load` out of the scenario",
+            )
+        self.scenario = scenario
+        self.bench = bench
+        self.recorder = recorder
+        self.on_progress = on_progress
+        self.outcome = Outcome()
+        self.fast = bool(bench.identity.fast)
+        self.ahead = self.periods(AHEAD)
+        self._now = 0  # device periods, counted on where the board's 30 bits wrap
+        self._values: dict[str, float] = {}
+        self._events: list[Any] = []
+        self._actions: list[_Action] = []
+        self._before: dict[str, float] = {}  # settings as they were
+        self._reached = {"speed_rpm": 0.0, "torque": 0.0, "i_d": 0.0, "i_q": 0.0, "i_f": 0.0, "load": 0.0}
+        self._stopping = False
+
+    def periods(self, seconds: float) -> int:
+        """Device time in whole periods."""
+        return round(seconds / self.bench.t_pwm)
+
+    def run(self) -> Outcome:
+        """Run all phases; the drive is left stopped, also after trouble or Ctrl-C."""
+        bench, outcome = self.bench, self.outcome
+        bench.events()
+        self._now = outcome.first_period = bench.now()
+        rows = bench.stream(self.scenario.signals, self.scenario.rate_hz)
+        self.recorder.begin(rows)
+        try:
+            self._phases(rows)
+            outcome.completed = True
+        except GivenUp as error:
+            self._give_up(rows, str(error))
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+            self._give_up(rows, "interrupted")
+        except Exception as error:
+            # The record comes first: the caller closes it and raises the error again.
+            outcome.error = error
+            with suppress(Exception):
+                self._give_up(rows, str(error))
+        try:
+            self._restore()
+            rows.close()
+            self._take(rows.read(0))
+        except Exception as error:
+            outcome.error = outcome.error or error
+        outcome.last_period = self._now
+        self.recorder.note("stream", lost=rows.lost, dropped=rows.dropped, late=outcome.late)
+        return outcome
+
+    # --- the phases -------------------------------------------------------------------------------
+
+    def _phases(self, rows: Rows) -> None:
+        phases = list(self.scenario.phases)
+        # A little later, so that the first commands are ahead of their period as well.
+        start = self._now + self.ahead + self.periods(0.05)
+        planned = 0  # phases whose commands are in self._actions
+        starts: list[int] = []
+        for number, phase in enumerate(phases, 1):
+            if planned < number:
+                for ahead in phases[planned:]:
+                    starts.append(start)
+                    self._actions += self._plan(ahead, start)
+                    planned += 1
+                    if ahead.duration is None:
+                        break
+                    start += self.periods(ahead.duration)
+            begin = starts[number - 1]
+            self._pass(rows, lambda begin=begin: self._now >= begin, None)
+            self.recorder.note("phase", name=phase.name, say=phase.say, period=begin & PERIOD_MASK)
+            if phase.duration is not None:
+                end = begin + self.periods(phase.duration)
+                self._pass(rows, lambda end=end: self._now >= end, (phase, number, begin, end))
+            else:
+                end = self._until(rows, phase, number, begin)
+                start = end + self.ahead + self.periods(0.05)
+            self.recorder.note("end", name=phase.name, period=end & PERIOD_MASK)
+        tail = self._now + self.periods(TAIL)
+        self._pass(rows, lambda: self._now >= tail, None)
+
+    def _until(self, rows: Rows, phase: Phase, number: int, begin: int) -> int:
+        """Wait for a state; returns the period at which the drive entered it."""
+        found: list[int] = []
+        deadline = begin + self.periods(phase.timeout)
+
+        def reached() -> bool:
+            for event in self._events:
+                if event.kind == "state" and event.text == phase.until:
+                    period = self._unwrap(event.period)
+                    if period >= begin:
+                        found.append(period)
+            if not found and self._now > deadline:
+                raise GivenUp(
+                    f'phase "{phase.name}": the drive is {self.bench.state} after {phase.timeout:g} s, '
+                    f"{phase.until} was expected"
+                )
+            return bool(found)
+
+        self._events.clear()
+        if not phase.arm and not phase.stop and self.bench.state == phase.until:
+            return begin
+        self._pass(rows, reached, (phase, number, begin, deadline))
+        return found[0]
+
+    def _pass(self, rows: Rows, done: Callable[[], bool], at: tuple[Phase, int, int, int] | None) -> None:
+        """Let device time pass until `done`, sending what is due and recording what comes."""
+        while True:
+            self._send()
+            if done():
+                return
+            self._step(rows)
+            if at is not None and self.on_progress is not None:
+                phase, number, begin, end = at
+                share = min(1.0, max(0.0, (self._now - begin) / max(1, end - begin)))
+                self.on_progress(Progress(phase, number, share, self._now, self._values))
+
+    def _step(self, rows: Rows) -> None:
+        if self.fast:
+            self._now = self._unwrap(self.bench.advance(self.periods(SLICE)))
+            self._take(rows.read(0))
+        else:
+            batch = rows.read(0.05)
+            self._take(batch)
+            if not batch:
+                self._now = max(self._now, self._unwrap(self.bench.now()))
+        for event in self.bench.events():
+            self.recorder.note("event", period=event.period, what=event.kind, text=event.text)
+            self._events.append(event)
+            if event.kind == "fault":
+                self.outcome.faults.append(event.text)
+            if not self._stopping and event.kind in ("fault", "host lost"):
+                raise GivenUp(f"{event.kind}: {event.text}")
+
+    def _take(self, batch: Sequence[Any]) -> None:
+        if not batch:
+            return
+        self.recorder.rows(batch)
+        newest = batch[-1]
+        self._now = max(self._now, self._unwrap(newest.period))
+        self._values = {name: newest[name] for name in self.scenario.signals}
+
+    def _unwrap(self, period: int) -> int:
+        """A 30-bit period near the present one, counted on."""
+        ahead = (period - self._now) & PERIOD_MASK
+        return self._now + (ahead if ahead < 1 << 29 else ahead - (1 << 30))
+
+    # --- commands -----------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """Send what has come near enough, in order."""
+        while self._actions and self._now >= self._actions[0].due - (
+            self.ahead if self._actions[0].waits else 0
+        ):
+            action = self._actions.pop(0)
+            late = action.waits and self._now >= action.due
+            self.outcome.late += late
+            self.recorder.note(
+                "command", period=self._now & PERIOD_MASK, due=action.due & PERIOD_MASK, text=action.text
+            )
+            action.do(action.due & PERIOD_MASK)
+
+    def _plan(self, phase: Phase, start: int) -> list[_Action]:
+        """The commands of a phase in the order of their sending."""
+        return sorted(self._commands(phase, start), key=lambda each: each.due - self.ahead * each.waits)
+
+    def _commands(self, phase: Phase, start: int) -> Iterator[_Action]:
+        bench = self.bench
+        for name, value in phase.settings.items():
+            # Settings cannot wait on the board; they go out with the setpoint that they are for.
+            text, do = f"{name} = {value:g}", lambda due, name=name, value=value: self._set(name, value)
+            yield _Action(start, text, do, waits=True)
+        if phase.arm:
+            yield _Action(start, "arm", lambda due: bench.arm(wait=False), waits=False)
+        if phase.stop:
+            yield _Action(start, "stop", lambda due: bench.stop(wait=False), waits=False)
+        targets: dict[str, float] = {}
+        for name in ("speed_rpm", "torque", "load"):
+            value = getattr(phase, name)
+            if value is not None:
+                targets[name] = value
+        if phase.currents is not None:
+            targets |= dict(zip(("i_d", "i_q", "i_f"), phase.currents, strict=True))
+        steps = max(1, ceil(phase.ramp / RAMP_STEP))
+        begin = dict(self._reached)
+        for n in range(1, steps + 1):
+            due = start + (self.periods(phase.ramp * n / steps) if phase.ramp else 0)
+            values = {name: begin[name] + (to - begin[name]) * n / steps for name, to in targets.items()}
+            yield from self._setpoints(values, due)
+        self._reached |= targets
+
+    def _setpoints(self, values: Mapping[str, float], due: int) -> Iterator[_Action]:
+        bench = self.bench
+        if "speed_rpm" in values:
+            rpm = values["speed_rpm"]
+            yield _Action(due, f"speed {rpm:g} rpm", lambda at: bench.set_speed(rpm * RPM, at), True)
+        if "torque" in values:
+            torque = values["torque"]
+            yield _Action(due, f"torque {torque:g} Nm", lambda at: bench.torque(torque, at), True)
+        if "i_d" in values:
+            i_d, i_q, i_f = (values[name] for name in ("i_d", "i_q", "i_f"))
+            text = f"currents i_d {i_d:g} A, i_q {i_q:g} A, i_f {i_f:g} A"
+            yield _Action(due, text, lambda at: bench.currents(i_d, i_q, i_f, at), True)
+        if "load" in values:
+            load = values["load"]
+            yield _Action(due, f"load {load:g} Nm", lambda at: bench.load(load, at), True)
+
+    def _set(self, name: str, value: float) -> None:
+        self._before.setdefault(name, self.bench.get(name))
+        self.bench.set(name, value)
+
+    def _restore(self) -> None:
+        """Settings of phases end with the run."""
+        for name, value in self._before.items():
+            self.bench.set(name, value)
+        self._before.clear()
+
+    def _give_up(self, rows: Rows, why: str) -> None:
+        """Record why, stop in order, and record that too."""
+        self.outcome.trouble = why
+        self._stopping = True
+        self._actions.clear()
+        self.recorder.note("trouble", period=self._now & PERIOD_MASK, text=why)
+        if self.bench.state == "off":
+            return
+        if self.bench.state != "fault":
+            self.bench.stop(wait=False)
+        deadline = self._now + self.periods(STOP_TIMEOUT)
+        self._pass(rows, lambda: self._now > deadline or self.bench.state in ("off", "fault"), None)
+        tail = self._now + self.periods(TAIL)
+        self._pass(rows, lambda: self._now >= tail, None)
