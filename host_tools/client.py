@@ -8,16 +8,67 @@
                 print(row.time, row["i_q"])
 
 Values are SI; signals are converted by the schema that the board itself describes.  Refusals and
-broken links are exceptions of `host_tools.connection`, whose text names the cause and the next
-command.  Leaving the context stops the motor if this client armed it.
+broken links are exceptions of `host_tools.connection`, whose text names the cause and whose hint
+is the next command.  Leaving the context stops the motor if this client armed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+import math
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
+
+from eesm import wire
+from eesm.drive import STATES
+from eesm.faults import FAULTS, names_of
+from eesm.parameters import SETTINGS
+from host_tools.connection import Connection
+from host_tools.devices import choose_device
+from host_tools.link_errors import (
+    AnswerTimeout,
+    DriveError,
+    DriveFault,
+    OutOfRange,
+    PortBusy,
+    PortClosed,
+    PortMissing,
+    SchemaMismatch,
+    UnknownSignal,
+)
+from host_tools.schema import Schema, SignalInfo, fetch_schema
+from host_tools.stream import Row, Stream
+
+__all__ = [
+    "Capture",
+    "Drive",
+    "Event",
+    "Fault",
+    "FaultReport",
+    "Identity",
+    "Row",
+    "SignalInfo",
+    "Status",
+    "Stream",
+]
+
+RPM = 2 * math.pi / 60  # rad/s
+STREAM_CHANNELS = 15
+CAPTURE_CHANNELS = 8
+CAPTURE_ROWS = 512
+DIVIDER_MAX = 20000
+EDGES = {"now": 0, "rising": 1, "falling": 2, "fault": 3}
+CAPTURE_WAITING = 2
+CAPTURE_DONE = 4
+EVENTS_KEPT = 1000
+HELLO_TIMEOUT = 6.0  # s: a board that has just been started is still compiling its kernel
+QUIET = 1.0  # s between heartbeats while this client does not drive
 
 
 @dataclass(frozen=True)
@@ -36,21 +87,6 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class SignalInfo:
-    """One signal as the board describes it; SI value = raw * step."""
-
-    name: str
-    role: str
-    unit: str
-    low: int
-    high: int
-    meaning: str
-    index: int
-    length: int
-    step: float
-
-
-@dataclass(frozen=True)
 class Status:
     """State of the drive and counters of the link, at one device period."""
 
@@ -58,7 +94,7 @@ class Status:
     state: str
     owned: bool  # this client drives
     faults: tuple[str, ...]
-    counters: Mapping[str, int]
+    counters: Mapping[str, int]  # `eesm.wire.COUNTERS`
 
 
 @dataclass(frozen=True)
@@ -75,7 +111,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class FaultReport:
-    """Latched faults and the period of the first one (None without faults)."""
+    """Latched faults, and period and device time of the first one (None without faults)."""
 
     faults: tuple[Fault, ...]
     period: int | None
@@ -89,41 +125,6 @@ class Event:
     period: int
     kind: str
     text: str
-
-
-class Row:
-    """One row of a stream: `row.period`, `row.time` in s, `row["i_q"]` in SI, `row.raw` integers."""
-
-    period: int
-    time: float
-    raw: tuple[int, ...]
-
-    def __getitem__(self, name: str) -> float: ...
-
-
-class Stream:
-    """Rows as they arrive: an iterator and a context; leaving it ends the stream on the board."""
-
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    steps: tuple[float, ...]  # SI value = raw * step
-    rate_hz: float  # after rounding to whole PWM periods
-    divider: int
-    received: int
-    lost: int  # rows missing on the host, whatever the cause (by row number)
-    dropped: int  # rows that the board itself says it dropped
-
-    def __iter__(self) -> Iterator[Row]: ...
-
-    def read(self, timeout: float | None = None) -> list[Row]:
-        """All rows that wait; blocks up to `timeout` s for the first one; [] when none came."""
-        ...
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Stream: ...
-
-    def __exit__(self, *exception: object) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,25 @@ class Capture:
 
 
 class Drive:
-    """One connected drive."""
+    """One connected drive.  Made by `Drive.connect`."""
 
-    identity: Identity
-    signals: dict[str, SignalInfo]
-    bases: dict[str, float]
-    t_pwm: float  # s
-    # Called from the reader's thread for every event; default: keep it for `events()`.
-    on_event: Callable[[Event], None] | None
+    def __init__(self, connection: Connection, *, cache: Path | None = None) -> None:
+        self.connection = connection
+        self.on_event: Callable[[Event], None] | None = None  # called in the reader's thread
+        self.missed_heartbeats = 0
+        self._cache = cache
+        self._armed = False  # by this client, and not yet stopped
+        self._stream: Stream | None = None
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._history: deque[Event] = deque(maxlen=20)  # for texts of errors, never taken out
+        self._news = threading.Condition()
+        self._state = "off"
+        self._ending = threading.Event()
+        self._beat_now = threading.Event()
+        self._adopt(connection, 0)
+        self._host_timeout = self.get("host_timeout")
+        self._beater = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._beater.start()
 
     @classmethod
     def connect(
@@ -158,75 +170,325 @@ class Drive:
         timeout: float = 2.0,
         registry: Path | None = None,
         kernel_hash: str | None = None,
+        cache: Path | None = None,
     ) -> Drive:
         """Open `port`, or the only drive there is (of `unit`, if given).
 
         Raises NoBoard, SeveralBoards, PortBusy, PortDenied, PortMissing, VersionMismatch,
         SchemaMismatch (also when `kernel_hash` is given and differs) or AnswerTimeout.
         """
-        ...
+        device = choose_device(port, unit, registry)
+        connection = Connection(device.port, timeout=timeout)
+        try:
+            drive = cls(connection, cache=cache)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            drive.check(unit, kernel_hash)
+        except BaseException:
+            drive.close()
+            raise
+        return drive
 
-    def __enter__(self) -> Drive: ...
+    def _adopt(self, connection: Connection, earlier: int) -> None:
+        """Begin a session on an open port."""
+        connection.on_push = self._push
+        connection.on_lost = self._lost
+        said = connection.hello(earlier, timeout=max(HELLO_TIMEOUT, connection.timeout))
+        try:
+            names = ("board", "unit", "firmware", "kernel_hash", "schema_hash", "interpreter")
+            self.identity = Identity(
+                **{name: str(said[name]) for name in names},
+                bench=bool(said["bench"]),
+                fast=bool(said["fast"]),
+                port=connection.port,
+            )
+        except KeyError as error:
+            raise SchemaMismatch(
+                f"The board at {connection.port} does not say its {error}.",
+                "use tools and firmware of the same release",
+            ) from error
+        self.connection = connection
+        self.schema: Schema = fetch_schema(self.identity.schema_hash, connection.describe, self._cache)
+        self.signals = self.schema.signals
+        self.bases = self.schema.bases
+        self.t_pwm = self.schema.t_pwm  # s
 
-    def __exit__(self, *exception: object) -> None: ...
+    def check(self, unit: str | None = None, kernel_hash: str | None = None) -> None:
+        """Raises SchemaMismatch unless the board holds this unit and this kernel."""
+        found = self.identity
+        if unit is not None and found.unit != unit:
+            raise SchemaMismatch(
+                f"The board at {found.port} is unit {found.unit}, not {unit}.", "choose another with --port"
+            )
+        if kernel_hash is not None and found.kernel_hash != kernel_hash:
+            raise SchemaMismatch(
+                f"The board runs kernel {found.kernel_hash}, the files here make {kernel_hash}.",
+                f"load the board folder of unit {found.unit} again, or return to the files it was built from",
+            )
+
+    def __enter__(self) -> Drive:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Stop the motor if this client armed it, then close the port."""
-        ...
+        try:
+            if self._armed:
+                # A port that is gone cannot carry a stop; the board stops by itself when it misses us.
+                with contextlib.suppress(PortClosed):
+                    self.stop(wait=True)
+        finally:
+            self._ending.set()
+            self._beat_now.set()
+            if self._stream is not None:
+                with contextlib.suppress(DriveError):
+                    self._stream.close()
+            self.connection.close()
+            self._beater.join(timeout=1.0)
 
     def reconnect(self, timeout: float = 5.0) -> None:
-        """After PortClosed: wait for the port, take up the same session."""
-        ...
+        """After PortClosed: wait for the port, take up the same session.
 
-    # --- state ---------------------------------------------------------------------------------
+        Raises what `connect` raises, and SchemaMismatch when another board answers.
+        """
+        before, token = self.identity, self.connection.token
+        self.connection.close()
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                connection = Connection(before.port, timeout=self.connection.timeout)
+                break
+            except (PortMissing, PortBusy):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        try:
+            self._adopt(connection, token)
+            self.check(before.unit, before.kernel_hash)
+        except BaseException:
+            connection.close()
+            raise
+
+    # --- what the board sends by itself ---------------------------------------------------------------
+
+    def _push(self, kind: int, period: int, payload: bytes) -> None:
+        if kind == wire.STREAM and len(payload) >= wire.ROWS_SIZE:
+            stream = self._stream
+            if stream is not None:
+                stream.take(payload)
+        elif kind == wire.EVENT and len(payload) >= 4:
+            happened = struct.unpack_from(wire.HAPPENED, payload)[0]
+            name, _, text = payload[4:].decode(errors="replace").partition("\n")
+            event = Event(happened, name, text)
+            with self._news:
+                self._events.append(event)
+                self._history.append(event)
+                if name == "state":
+                    self._state = text
+                self._news.notify_all()
+            if self.on_event is not None:
+                self.on_event(event)
+
+    def _lost(self, error: DriveError) -> None:
+        stream = self._stream
+        if stream is not None:
+            stream.fail(error)
+        with self._news:
+            self._news.notify_all()
+
+    def _beat(self) -> None:
+        """Tell the board that this client lives, several times within its patience."""
+        while not self._ending.is_set():
+            interval = min(QUIET, max(0.02, self._host_timeout / 5)) if self._armed else QUIET
+            self._beat_now.wait(interval)
+            self._beat_now.clear()
+            if self._ending.is_set():
+                return
+            connection = self.connection
+            try:
+                connection.request(wire.HEARTBEAT, timeout=max(interval, 0.1))
+            except AnswerTimeout:
+                self.missed_heartbeats += 1
+            except DriveError:
+                # The port is gone; reconnect() may bring another one.
+                self._ending.wait(QUIET)
+
+    # --- state ----------------------------------------------------------------------------------------
+
+    def _heartbeat(self) -> tuple[str, bool]:
+        """State and whether this client drives."""
+        number, owned = struct.unpack("<BB", self.connection.request(wire.HEARTBEAT))
+        self._state = _state_name(number)
+        if self._state in ("off", "fault"):
+            self._armed = False
+        return self._state, bool(owned)
+
     @property
     def state(self) -> str:
         """Name of the present state: off, offsets, ..., ready, running, stopping, field down, fault."""
-        ...
+        return self._heartbeat()[0]
 
-    def status(self) -> Status: ...
+    def status(self) -> Status:
+        """State, faults and the board's link counters."""
+        body = self.connection.request(wire.STATUS)
+        number, owned, word = struct.unpack_from("<BBI", body)
+        counters: dict[str, int] = dict(zip(wire.COUNTERS, wire.words_of(body[6:], "I"), strict=True))
+        return Status(self.now(), _state_name(number), bool(owned), tuple(names_of(word)), counters)
 
     def now(self) -> int:
-        """Present device period."""
-        ...
+        """Device period of the last message."""
+        return self.connection.last_period
 
     def wait_for(self, *states: str, timeout: float = 10.0) -> str:
-        """Wait until the drive is in one of `states` (device time when fast); a fault raises DriveFault."""
-        ...
+        """Wait until the drive is in one of `states`; s of device time when fast.
+
+        Raises DriveFault when it goes to fault instead, DriveError when it goes off instead or the
+        time is over.
+        """
+        unknown = [name for name in states if name not in STATES]
+        if unknown:
+            raise UnknownSignal(f"No state is called {unknown[0]!r}; states are {', '.join(STATES)}.")
+        end = time.monotonic() + timeout
+        waited = 0.0
+        while True:
+            state = self.state
+            if state in states:
+                return state
+            if state == "fault":
+                raise self._fault()
+            if state == "off":
+                raise DriveError(
+                    f"The drive went off instead of {' or '.join(states)}: {self._last_words()}", "eesm arm"
+                )
+            if waited >= timeout or time.monotonic() > end + (3600 if self.identity.fast else 0):
+                raise DriveError(
+                    f"The drive is still {state!r} after {timeout:g} s, not {' or '.join(states)}.",
+                    "eesm info",
+                )
+            if self.identity.fast:
+                self.advance(200)
+                waited += 200 * self.t_pwm
+            else:
+                with self._news:
+                    self._news.wait(0.02)
+
+    def _fault(self) -> DriveFault:
+        found = self.faults().faults
+        lines = [f"{fault.name}: {fault.text or fault.cause}" for fault in found]
+        return DriveFault(
+            "The drive has a fault. " + "; ".join(lines),
+            (f"{found[0].remedy}; then " if found else "") + "eesm faults --clear",
+        )
+
+    def _last_words(self) -> str:
+        texts = [f"{event.kind}: {event.text}" for event in self._history if event.kind != "state"]
+        return "; ".join(texts[-2:]) or "it was stopped"
 
     def events(self) -> list[Event]:
         """Events since the last call."""
-        ...
+        with self._news:
+            events = list(self._events)
+            self._events.clear()
+        return events
 
-    def arm(self, wait: bool = True, timeout: float = 20.0) -> None: ...
+    def arm(self, wait: bool = True, timeout: float = 20.0) -> None:
+        """Leave off for ready, by offsets, wiring, angle, field, direction; DriveFault when a step fails."""
+        self.connection.request(wire.ARM)
+        self._armed = True
+        self._beat_now.set()
+        if wait:
+            self.wait_for("ready", timeout=timeout)
 
-    def stop(self, wait: bool = True, timeout: float = 20.0) -> None: ...
+    def stop(self, wait: bool = True, timeout: float = 20.0) -> None:
+        """End torque, then the field; accepted from every client in every state."""
+        self.connection.request(wire.STOP)
+        if wait:
+            self.wait_for("off", "fault", timeout=timeout)
+            self._armed = False
 
-    def faults(self) -> FaultReport: ...
+    def faults(self) -> FaultReport:
+        """Latched faults with what was measured, cause and remedy."""
+        body = self.connection.request(wire.FAULTS)
+        word, first, period = struct.unpack_from("<III", body)
+        texts = {}
+        for line in body[12:].decode(errors="replace").split("\n"):
+            head, _, text = line.partition(": ")
+            texts[head.split(" ")[0]] = text
+        found = []
+        for number, name, cause, remedy in FAULTS:
+            bit = 1 << (number - 1)
+            if word & bit:
+                text = texts.get(str(number), "")
+                found.append(Fault(number, name, text, cause, remedy, bool(first & bit)))
+        if not found:
+            return FaultReport((), None, None)
+        return FaultReport(tuple(found), period, period * self.t_pwm)
 
-    def clear(self, wait: bool = True, timeout: float = 10.0) -> None: ...
+    def clear(self, wait: bool = True, timeout: float = 10.0) -> None:
+        """Clear latched faults; refused while a cause holds or the field is not down."""
+        self.connection.request(wire.CLEAR)
+        if wait:
+            end = time.monotonic() + timeout
+            while self.state == "fault":
+                if time.monotonic() > end:
+                    raise DriveError(f"The fault stays: {self._last_words()}.", "eesm faults")
+                self._pass(0.01)
 
-    # --- setpoints; `at` is a device period, None for at once ---------------------------------------
-    def speed(self, rpm: float, at: int | None = None) -> None: ...
+    # --- setpoints; `at` is a device period, None for at once -------------------------------------------
+
+    def speed(self, rpm: float, at: int | None = None) -> None:
+        """Shaft speed in rpm."""
+        self.set_speed(rpm * RPM, at)
 
     def set_speed(self, w_m: float, at: int | None = None) -> None:
         """Shaft speed in rad/s."""
-        ...
+        self.connection.request(wire.SPEED, (self._raw("w_m_set", w_m), _due(at)))
 
-    def torque(self, torque: float, at: int | None = None) -> None: ...
+    def torque(self, torque: float, at: int | None = None) -> None:
+        """Torque at the motor shaft in Nm."""
+        self.connection.request(wire.TORQUE, (self._raw("torque_set", torque), _due(at)))
 
-    def currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None: ...
+    def currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
+        """Open currents in A, for bench work."""
+        raw = (self._raw("i_d_set", i_d), self._raw("i_q_set", i_q), self._raw("i_f_set", i_f))
+        self.connection.request(wire.CURRENTS, (*raw, _due(at)))
 
-    # --- settings and signals -----------------------------------------------------------------------
-    def get(self, name: str) -> float: ...
+    def _raw(self, name: str, value: float) -> int:
+        """Integer of an SI value; the range is the board's to judge, as far as a word can carry it."""
+        signal = self.schema.find(name)
+        if not math.isfinite(value):
+            raise OutOfRange(f"{value} is no value for {name}.")
+        # Towards zero, so that the very limit does not become a step more than the limit.
+        raw = int(value / signal.step * (1 + 1e-12))
+        if abs(raw) > 0x3FFFFFFF:
+            low, high = signal.low * signal.step, signal.high * signal.step
+            raise OutOfRange(
+                f"{name} = {value:g} {signal.unit} is outside {low:g} .. {high:g}; nothing was sent."
+            )
+        return raw
+
+    # --- settings and signals ---------------------------------------------------------------------------
+
+    def get(self, name: str) -> float:
+        """Present value of a setting in SI; refused when there is none of that name."""
+        return struct.unpack("<d", self.connection.request(wire.GET, tail=name.encode()))[0]
 
     def set(self, name: str, value: float) -> float:
         """Change a setting, returns the value the board now holds."""
-        ...
+        body = self.connection.request(wire.SET, (float(value),), name.encode())
+        held = struct.unpack("<d", body)[0]
+        if name == "host_timeout":
+            self._host_timeout = held
+            self._beat_now.set()
+        return held
 
     def settings(self) -> dict[str, float]:
         """Every setting that may be changed."""
-        ...
+        return {name: self.get(name) for name in SETTINGS}
 
     @overload
     def read(self, names: str) -> float: ...
@@ -234,12 +496,56 @@ class Drive:
     def read(self, names: Sequence[str]) -> dict[str, float]: ...
     def read(self, names: str | Sequence[str]) -> float | dict[str, float]:
         """Present SI value of a signal, or of several at the same period."""
-        ...
+        if isinstance(names, str):
+            return self.read([names])[names]
+        found = self.read_raw(names)
+        return {name: raw * self.signals[name].step for name, raw in found.items()}
 
-    # --- recording ------------------------------------------------------------------------------------
+    def read_raw(self, names: Sequence[str]) -> dict[str, int]:
+        """Present raw values of several signals, at most 64, all of one period."""
+        indices = [self.schema.find(name).index for name in names]
+        body = self.connection.request(wire.READ, tail=struct.pack(f"<{len(indices)}H", *indices))
+        return dict(zip(names, wire.words_of(body, "i"), strict=True))
+
+    # --- recording --------------------------------------------------------------------------------------
+
+    def _divider(self, rate_hz: float | None) -> int:
+        """PWM periods of a row."""
+        if rate_hz is None:
+            return 1
+        highest = 1 / self.t_pwm
+        if not highest / DIVIDER_MAX <= rate_hz <= highest * 1.000001:
+            raise OutOfRange(
+                f"A rate of {rate_hz:g} Hz is outside {highest / DIVIDER_MAX:g} .. {highest:g} Hz, the PWM's."
+            )
+        return max(1, round(highest / rate_hz))
+
     def stream(self, names: Sequence[str], rate_hz: float = 1000.0) -> Stream:
-        """Start streaming up to 15 signals; one stream at a time."""
-        ...
+        """Start streaming 1 to 15 signals; one stream at a time."""
+        if not 1 <= len(names) <= STREAM_CHANNELS:
+            raise OutOfRange(f"A stream takes 1 .. {STREAM_CHANNELS} signals, not {len(names)}.")
+        if self._stream is not None and not self._stream.closed:
+            raise DriveError("A stream is open already, and the board has one.", "close it first")
+        signals = [self.schema.find(name) for name in names]
+        divider = self._divider(rate_hz)
+        channels = [signal.index | (wire.WIDE if signal.wide else 0) for signal in signals]
+        stream = Stream(signals, divider, self.t_pwm, self._end_stream)
+        self._stream = stream
+        try:
+            body = self.connection.request(
+                wire.STREAM_SETUP, (divider,), struct.pack(f"<{len(channels)}H", *channels)
+            )
+        except BaseException:
+            self._stream = None
+            raise
+        stream.begin(body[0])
+        return stream
+
+    def _end_stream(self, stream: Stream) -> None:
+        if self._stream is stream:
+            self._stream = None
+            with contextlib.suppress(PortClosed, AnswerTimeout):
+                self.connection.request(wire.STREAM_SETUP, (0,))
 
     def capture(
         self,
@@ -247,31 +553,113 @@ class Drive:
         *,
         trigger: str | None = None,
         level: float = 0.0,
-        edge: str = "rising",
+        edge: str | None = None,
         pre: int = 128,
         rate_hz: float | None = None,
         timeout: float = 10.0,
         then: Callable[[], None] | None = None,
     ) -> Capture:
-        """Record up to 8 signals at the PWM rate (or rate_hz) around a trigger.
+        """Record 1 to 8 signals at the PWM rate (or rate_hz) around a trigger.
 
-        edge: rising, falling, fault or now; `then` is called once the capture waits for its trigger.
+        edge: rising, falling, fault or now (rising with a trigger signal, else now); `then` is called
+        once the capture waits for its trigger.  Raises DriveError when the trigger does not come.
         """
-        ...
+        edge = edge or ("rising" if trigger else "now")
+        if edge not in EDGES:
+            raise OutOfRange(f"An edge is one of {', '.join(EDGES)}, not {edge!r}.")
+        if edge in ("rising", "falling") and trigger is None:
+            raise OutOfRange(f"A {edge} edge needs the name of a trigger signal.")
+        if not 1 <= len(names) <= CAPTURE_CHANNELS:
+            raise OutOfRange(f"A capture takes 1 .. {CAPTURE_CHANNELS} signals, not {len(names)}.")
+        if not 0 <= pre < CAPTURE_ROWS:
+            raise OutOfRange(f"A capture keeps 0 .. {CAPTURE_ROWS - 1} rows before its trigger, not {pre}.")
+        signals = [self.schema.find(name) for name in names]
+        source = self.schema.find(trigger or names[0])
+        divider = self._divider(rate_hz)
+        fields = (divider, pre, EDGES[edge], self._raw(source.name, level), source.index)
+        indices = struct.pack(f"<{len(signals)}H", *[signal.index for signal in signals])
+        number = struct.unpack("<H", self.connection.request(wire.CAPTURE_SETUP, fields, indices))[0]
+        length = CAPTURE_ROWS * divider * self.t_pwm
+        end = time.monotonic() + timeout + length
+        waited = 0.0
+        while True:
+            current, state, period, _ = struct.unpack("<HBIH", self.connection.request(wire.CAPTURE_STATUS))
+            if current != number:
+                raise DriveError("Another capture was set up meanwhile.", "capture again")
+            if state == CAPTURE_DONE:
+                break
+            if state >= CAPTURE_WAITING and then is not None:
+                then()
+                then = None
+            if waited > timeout + length or (not self.identity.fast and time.monotonic() > end):
+                what = f"{trigger} {edge} through {level:g} {source.unit}" if trigger else edge
+                raise DriveError(
+                    f"The trigger ({what}) did not come within {timeout:g} s.",
+                    "change the level, or use edge now",
+                )
+            waited += self._pass(0.01)
+        rows: list[tuple[int, ...]] = []
+        while len(rows) < CAPTURE_ROWS:
+            body = self.connection.request(wire.CAPTURE_FETCH, (number, len(rows)))
+            first, columns = struct.unpack_from("<HB", body)
+            if first != len(rows) or columns != len(signals) or len(body) < 3 + 4 * columns:
+                raise DriveError("The board sent rows of another capture.", "capture again")
+            rows.extend(struct.iter_unpack(f"<{columns}i", body[3:]))
+        raw = dict(zip(names, zip(*rows, strict=True), strict=True))
+        offsets = [(k - pre) * divider for k in range(CAPTURE_ROWS)]
+        return Capture(
+            trigger_period=period,
+            pre=pre,
+            periods=tuple(period + offset for offset in offsets),
+            times=tuple(offset * self.t_pwm for offset in offsets),
+            columns={
+                signal.name: tuple(value * signal.step for value in raw[signal.name]) for signal in signals
+            },
+            raw=raw,
+            units={signal.name: signal.unit for signal in signals},
+        )
 
-    # --- virtual drive only ------------------------------------------------------------------------------
+    # --- virtual drives only ------------------------------------------------------------------------------
+
     def load(self, torque: float, at: int | None = None) -> None:
         """Load torque on the shaft in Nm; positive brakes forward motion."""
-        ...
+        self.connection.request(wire.BENCH_LOAD, (float(torque), _due(at)))
 
     def advance(self, periods: int) -> int:
-        """Let a fast virtual drive run `periods`; returns the period reached."""
-        ...
+        """Let a fast virtual drive run `periods`; returns the period reached.
+
+        All rows and events of those periods have arrived when it returns.
+        """
+        # Each piece is a sign of life; the board's patience counts device time.
+        piece = max(1, int(self._host_timeout / self.t_pwm / 4))
+        while periods > 0:
+            count = min(piece, periods)
+            self.connection.request(
+                wire.BENCH_ADVANCE, (count,), timeout=self.connection.timeout + 100 * count * self.t_pwm
+            )
+            periods -= count
+        return self.now()
 
     def sleep(self, seconds: float) -> None:
         """Let device time pass: advance() on a fast drive, else wall time."""
-        ...
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> float:
+        if self.identity.fast:
+            self.advance(round(seconds / self.t_pwm))
+        else:
+            time.sleep(seconds)
+        return seconds
 
     def quit(self) -> None:
         """End a virtual drive."""
-        ...
+        self._armed = False
+        self.connection.request(wire.BENCH_QUIT)
+
+
+def _state_name(number: int) -> str:
+    return STATES[number] if number < len(STATES) else f"state {number}"
+
+
+def _due(at: int | None) -> int:
+    return wire.NOW if at is None else at & wire.PERIOD_MASK

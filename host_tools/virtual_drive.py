@@ -175,7 +175,8 @@ class VirtualDrive:
         """Raises VirtualDriveError with the firmware's last words when it has ended."""
         if self._process is not None and self._process.poll() is not None:
             raise VirtualDriveError(
-                f"The virtual drive ended ({self._process.returncode}). It said:\n{self.said().strip()[-2000:]}",
+                f"The virtual drive ended ({self._process.returncode}). "
+                f"It said:\n{self.said().strip()[-2000:]}",
                 f"run it by hand: cd {self.folder} && micropython main.py",
             )
 
