@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,18 @@ def load_numba(
     text: str, names: Sequence[str], folder: Path | None = None
 ) -> dict[str, Callable[[Any], None]]:
     """The functions of an emitted module, from a file, so that numba can keep what it compiled."""
-    name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    name = "eesm_kernel_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     file = (folder or cache_folder()) / f"{name}.py"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}.part")
         part.write_text(text, encoding="utf-8")
         part.replace(file)
+    if name in sys.modules:
+        return {routine: getattr(sys.modules[name], routine) for routine in names}
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # numba finds what it cached by the module's name
     spec.loader.exec_module(module)
     return {routine: getattr(module, routine) for routine in names}
