@@ -1,0 +1,174 @@
+"""The simulated sensors: converter with noise, offset and gain error, encoder, their failures.
+
+    y, k = make_sensors(plant, seed)        # state and constants, flat lists
+    sample(x, y, k, raw)                    # x of the plant -> raw[0..4]
+
+raw[0] i_a, raw[1] i_b, raw[2] i_f, raw[3] u_dc: counts 0 .. 4095, currents around 2048; raw[4]
+encoder, 16 bits.  Runs on CPython, MicroPython and under numba, like the plant.
+"""
+
+try:
+    import micropython  # pyright: ignore
+except ImportError:  # CPython: the decorator does nothing
+
+    class micropython:  # noqa: N801
+        """Stands in for the module of that name."""
+
+        @staticmethod
+        def native(function):
+            return function
+
+
+try:
+    from micropython import const  # pyright: ignore
+except ImportError:
+
+    def const(value):
+        """The compiler of MicroPython folds these."""
+        return value
+
+
+from boards.virtual.plant import shuffle
+
+# x[0] i_a, x[1] i_b, x[2] i_f, x[3] u_dc, x[4] turns of the shaft: the first words of the plant's state.
+
+# state y
+_RANDOM = const(0)  # 30 bits
+_COUNT = const(1)  # encoder's counter, 16 bits
+_PLACE = const(2)  # count within the turn
+_Y_SIZE = const(3)
+
+# constants k; channel n has gain, zero and noise at 3*n
+_ZERO_TURNS = const(12)  # turns where the encoder counts 0
+_COUNTS = const(13)  # counts a turn, negative: counts backwards
+_ABSOLUTE = const(14)
+_STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder
+_NOISE = const(16)  # 128 samples of the normal distribution
+
+_CHANNELS = ("i_a", "i_b", "i_f", "u_dc")
+
+
+@micropython.native
+def sample(x, y, k, raw):
+    """Take one sample of every sensor into raw[0..4]."""
+    r = int(y[_RANDOM])
+    r = r ^ ((r & 0x7FFFF) << 11)
+    r = r ^ (r >> 13)
+    r = r ^ ((r & 0x3FFFFF) << 8)
+    y[_RANDOM] = r
+    stuck = int(k[_STUCK])
+    n = 0
+    bits = r
+    while n < 4:
+        # + 4096 so that int() rounds down below zero too
+        count = int(x[n] * k[3 * n] + k[3 * n + 1] + k[3 * n + 2] * k[_NOISE + (bits & 127)] + 4096.5) - 4096
+        if count < 0:
+            count = 0
+        elif count > 4095:
+            count = 4095
+        if stuck == 0 or not (stuck >> n) & 1:
+            raw[n] = count
+        bits = bits >> 7
+        n = n + 1
+    counts = k[_COUNTS]
+    turns = x[4] - k[_ZERO_TURNS]
+    if counts < 0.0:
+        turns = -turns
+        counts = -counts
+    if turns < 0.0:
+        turns = turns + 1.0
+    place = int(turns * counts)
+    if place >= counts:
+        place = 0
+    moved = place - int(y[_PLACE])
+    y[_PLACE] = place
+    if moved + moved > counts:
+        moved = moved - int(counts)
+    elif moved + moved < -counts:
+        moved = moved + int(counts)
+    count = (int(y[_COUNT]) + moved) & 0xFFFF
+    y[_COUNT] = count
+    if k[_ABSOLUTE] != 0.0:
+        count = place
+    if stuck < 16:
+        raw[4] = count
+
+
+def make_sensors(plant, seed=0, options=None):
+    """State and constants of the sensors, as two lists; `options` overrides entries of `plant`.
+
+    An incremental encoder begins with an unknown count at an unknown place, an absolute one counts
+    0 where the rotor's electrical phase is `encoder_offset`.
+    """
+    values = dict(plant)
+    values.update(options or {})
+    y = [0] * _Y_SIZE
+    k = [0.0] * (_NOISE + 128)
+    noise = float(values.get("adc_noise", 0.0))
+    for n in range(4):
+        name = _CHANNELS[n]
+        full = values["u_base"] if n == 3 else values["i_f_base"] if n == 2 else values["i_base"]
+        gain = 1.0 + values.get("gain_error_" + name, 0.0)
+        k[3 * n] = gain * (4096.0 if n == 3 else 2048.0) / full
+        k[3 * n + 1] = (0.0 if n == 3 else 2048.0) + values.get("offset_" + name, 0.0)
+        k[3 * n + 2] = noise
+    for n in range(64):
+        k[_NOISE + 64 + n] = _normal((64.5 + n) / 128)
+        k[_NOISE + 63 - n] = -k[_NOISE + 64 + n]
+    r = shuffle(shuffle(seed + 12345))
+    counts = values["encoder_counts"]
+    k[_COUNTS] = -float(counts) if values.get("encoder_reversed", 0) else float(counts)
+    if values.get("encoder_absolute", 0):
+        k[_ABSOLUTE] = 1.0
+        k[_ZERO_TURNS] = values.get("encoder_offset", 0.0) / values["pole_pairs"]
+    else:
+        k[_ZERO_TURNS] = r / 1073741824.0
+        y[_COUNT] = shuffle(r) & 0xFFFF
+    y[_RANDOM] = shuffle(shuffle(shuffle(r)))
+    return y, k
+
+
+def settle(x, y, k, raw):
+    """First look at the sensors: like `sample`, and the encoder's counter has not moved yet."""
+    count = y[_COUNT]
+    sample(x, y, k, raw)
+    y[_COUNT] = count
+    if k[_ABSOLUTE] == 0.0:
+        raw[4] = int(count)
+
+
+def _normal(share):
+    """The value below which a normally distributed number lies with probability `share` > 0.5."""
+    from math import log, sqrt
+
+    # Abramowitz, Stegun 26.2.23, error below 4.5e-4
+    t = sqrt(-2.0 * log(1.0 - share))
+    return t - (2.515517 + t * (0.802853 + t * 0.010328)) / (
+        1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308))
+    )
+
+
+# name: what changes in k
+FAULTS = (
+    "shunt_inverted_a",
+    "shunt_inverted_b",
+    "encoder_reversed",
+    "encoder_lost",
+    "adc_stuck_a",
+    "adc_stuck_b",
+    "adc_stuck_f",
+)
+
+
+def inject(k, name, on=True):
+    """Make a fault of FAULTS, or end it."""
+    sign = -1.0 if on else 1.0
+    if name == "shunt_inverted_a":
+        k[0] = sign * abs(k[0])
+    elif name == "shunt_inverted_b":
+        k[3] = sign * abs(k[3])
+    elif name == "encoder_reversed":
+        k[_COUNTS] = -k[_COUNTS]
+    else:
+        bit = {"adc_stuck_a": 1, "adc_stuck_b": 2, "adc_stuck_f": 4, "encoder_lost": 16}[name]
+        k[_STUCK] = float(int(k[_STUCK]) | bit if on else int(k[_STUCK]) & ~bit)
