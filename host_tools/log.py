@@ -88,7 +88,7 @@ class Writer:
         """Append rows with `period` and `raw`."""
         pack = self._row.pack
         for row in rows:
-            self._write(ROW, pack(row.period, *row.raw))
+            self._write(ROW, pack(row.period % WRAP, *row.raw))
             self.count += 1
         self._flush(False)
 

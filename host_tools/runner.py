@@ -141,6 +141,8 @@ class Runner:
         self._events: list[Any] = []
         self._actions: list[_Action] = []
         self._before: dict[str, float] = {}  # settings as they were
+        self._planned = bench.settings()  # settings as the phases planned so far leave them
+        self._ramping = False
         self._reached = {"speed_rpm": 0.0, "torque": 0.0, "i_d": 0.0, "i_q": 0.0, "i_f": 0.0, "load": 0.0}
         self._stopping = False
 
@@ -295,7 +297,7 @@ class Runner:
 
     def _commands(self, phase: Phase, start: int) -> Iterator[_Action]:
         bench = self.bench
-        for name, value in phase.settings.items():
+        for name, value in self._settings_of(phase).items():
             # Settings cannot wait on the board; they go out with the setpoint that they are for.
             text, do = f"{name} = {value:g}", lambda due, name=name, value=value: self._set(name, value)
             yield _Action(start, text, do, waits=True)
@@ -310,13 +312,30 @@ class Runner:
                 targets[name] = value
         if phase.currents is not None:
             targets |= dict(zip(("i_d", "i_q", "i_f"), phase.currents, strict=True))
-        steps = max(1, ceil(phase.ramp / RAMP_STEP))
+        # The drive ramps the speed by itself, in smaller steps than any that could be sent.
+        at_once = {name: targets.pop(name) for name in ("speed_rpm",) if name in targets}
+        yield from self._setpoints(at_once, start)
+        steps = max(1, ceil(phase.ramp / RAMP_STEP)) if targets else 0
         begin = dict(self._reached)
         for n in range(1, steps + 1):
             due = start + (self.periods(phase.ramp * n / steps) if phase.ramp else 0)
             values = {name: begin[name] + (to - begin[name]) * n / steps for name, to in targets.items()}
             yield from self._setpoints(values, due)
-        self._reached |= targets
+        self._reached |= targets | at_once
+
+    def _settings_of(self, phase: Phase) -> dict[str, float]:
+        """Settings that a phase changes: its own, and the slope of the drive's speed ramp."""
+        changed = dict(phase.settings)
+        self._planned |= changed
+        if phase.speed_rpm is None:
+            return changed
+        change = abs(phase.speed_rpm - self._reached["speed_rpm"]) * RPM
+        if phase.ramp and change:
+            changed["acceleration"] = change / phase.ramp
+        elif self._ramping:
+            changed["acceleration"] = self._planned["acceleration"]
+        self._ramping = bool(phase.ramp and change)
+        return changed
 
     def _setpoints(self, values: Mapping[str, float], due: int) -> Iterator[_Action]:
         bench = self.bench

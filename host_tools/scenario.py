@@ -15,7 +15,8 @@
     duration = 1.5             # s
     speed_rpm = 2000           # or torque = 1.0, or currents = { i_d = 0, i_q = 5, i_f = 2 }
     load = 0.5                 # Nm at the shaft, positive brakes forward motion; virtual drives only
-    ramp = 0.4                 # s in which the values above are reached; none: at once
+    ramp = 0.4                 # s in which load, torque or currents are reached, none: at once;
+                               # for a speed: instead of the drive's own acceleration
     settings = { acceleration = 900 }
     expect = [
       { quantity = "speed_rpm", take = "all", last = 0.4, equals = 2000, percent = 1 },
@@ -240,6 +241,8 @@ class _Reader:
         load = self.number(row, "load", key, -1e5, 1e5, "N.m")
         if "ramp" in row and not modes and load is None:
             raise self.refuse(f"{key}.ramp", ramp, "there is no setpoint or load to ramp")
+        if ramp and "speed_rpm" in modes and "acceleration" in row.get("settings", {}):
+            raise self.refuse(f"{key}.ramp", ramp, "and settings.acceleration both say how steep")
         if duration is not None and ramp > duration:
             raise self.refuse(f"{key}.ramp", ramp, f"is longer than the phase ({duration:g} s)")
         return Phase(
