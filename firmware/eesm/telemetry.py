@@ -241,9 +241,9 @@ class Telemetry:
         Raises ValueError with a sentence unless capture `number` is complete.
         """
         read = self.kernel.read
-        if number != self.capture_number or read("capture_armed") != number:
+        if number != self.capture_number:
             raise ValueError("capture %d is not the last one, which is %d" % (number, self.capture_number))
-        if read("capture_state") != CAPTURE_DONE:
+        if read("capture_armed") != number or read("capture_state") != CAPTURE_DONE:
             raise ValueError("the capture is not complete; ask for its status")
         if not 0 <= first < CAPTURE_ROWS:
             raise ValueError("a capture has rows 0 .. %d, not %d" % (CAPTURE_ROWS - 1, first))
