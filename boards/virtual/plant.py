@@ -860,7 +860,7 @@ def make_plant(plant, seed=0, options=None):
 
     turns = values.get("theta_m")
     if turns is None:
-        turns = shuffle(shuffle(seed + 1)) / 1073741824.0
+        turns = scatter(seed) / 1073741824.0
     x[TURNS] = turns % 1.0
     angle = x[TURNS] * p
     turn_direction(x, angle - int(angle))
@@ -877,6 +877,11 @@ def shuffle(r):
     r = r ^ ((r & 0x7FFFF) << 11)
     r = r ^ (r >> 13)
     return r ^ ((r & 0x3FFFFF) << 8)
+
+
+def scatter(seed):
+    """A 30-bit number from a seed; neighbouring seeds give numbers far apart."""
+    return shuffle(shuffle(((seed + 1) * 663608941) & 0x3FFFFFFF))
 
 
 def set_currents(x, c, i_d, i_q, i_f):
