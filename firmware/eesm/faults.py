@@ -143,8 +143,8 @@ FAULTS = (
     (
         24,
         "ROTOR_BLOCKED",
-        "the shaft did not move under the test torque",
-        "release brake or load; a drive that must not move may switch the check off (check_direction = 0)",
+        "the encoder did not move under the test torque",
+        "release brake or load, check the encoder's cable; a drive that must not move may switch the check off (check_direction = 0)",
     ),
     (
         25,

@@ -103,22 +103,22 @@ class Offsets:
 # --- wiring -----------------------------------------------------------------------------------
 
 _H = sqrt(3) / 2
-# What a fault does to the current vector, in alpha-beta: (name, what, inverse matrix).  Each of
+# What a fault does to the current vector, in alpha-beta: (name, mistake, inverse matrix).  Each of
 # these matrices but the rotations is its own inverse.
 WIRINGS = (
-    ("PHASES_SWAPPED", "a and b", (-0.5, _H, _H, 0.5)),
-    ("PHASES_SWAPPED", "b and c", (1.0, 0.0, 0.0, -1.0)),
-    ("PHASES_SWAPPED", "c and a", (-0.5, -_H, -_H, 0.5)),
-    ("SHUNT_INVERTED_A", "a", (-1.0, 0.0, -2 / sqrt(3), 1.0)),
-    ("SHUNT_INVERTED_B", "b", (1.0, 0.0, 2 / sqrt(3), -1.0)),
-    ("SHUNT_INVERTED_A", "a and b", (-1.0, 0.0, 0.0, -1.0)),
-    ("PHASES_SWAPPED", "a, b and c, in turn", (-0.5, _H, -_H, -0.5)),
-    ("PHASES_SWAPPED", "a, b and c, in turn", (-0.5, -_H, _H, -0.5)),
+    ("PHASES_SWAPPED", "swapped phases a and b", (-0.5, _H, _H, 0.5)),
+    ("PHASES_SWAPPED", "swapped phases b and c", (1.0, 0.0, 0.0, -1.0)),
+    ("PHASES_SWAPPED", "swapped phases c and a", (-0.5, -_H, -_H, 0.5)),
+    ("SHUNT_INVERTED_A", "an inverted sensor of phase a", (-1.0, 0.0, -2 / sqrt(3), 1.0)),
+    ("SHUNT_INVERTED_B", "an inverted sensor of phase b", (1.0, 0.0, 2 / sqrt(3), -1.0)),
+    ("SHUNT_INVERTED_A", "inverted sensors of phases a and b", (-1.0, 0.0, 0.0, -1.0)),
+    ("PHASES_SWAPPED", "phases a, b, c turned on", (-0.5, _H, -_H, -0.5)),
+    ("PHASES_SWAPPED", "phases a, b, c turned on", (-0.5, -_H, _H, -0.5)),
 )
 
 
 def judge_wiring(m, spread):
-    """None when a machine can answer so, else (fault name, phases) of the likeliest mistake.
+    """None when a machine can answer so, else (fault name, mistake) for the likeliest mistake.
 
     `m` = (alpha by alpha, alpha by beta, beta by alpha, beta by beta): current per voltage.  A
     machine's answer, whatever its rotor angle, is symmetric and positive; `spread` is the
@@ -129,8 +129,8 @@ def judge_wiring(m, spread):
     size = sqrt((a * a + b * b + c * c + d * d) / 2)
     if a + d > 0.7 * size and a * d - b * c > 0 and abs(b - c) < 0.5 * (a + d):
         return None
-    best = ("WIRING_UNCLEAR", "", 0.5)
-    for name, phases, (p, q, r, s) in WIRINGS:
+    best = ("WIRING_UNCLEAR", "no known mistake", 0.5)
+    for name, mistake, (p, q, r, s) in WIRINGS:
         aa, bb, cc, dd = p * a + q * c, p * b + q * d, r * a + s * c, r * b + s * d
         trace = aa + dd
         determinant = aa * dd - bb * cc
@@ -143,24 +143,28 @@ def judge_wiring(m, spread):
         if ratio > 1.2 * spread:
             fault += 0.2 * log(ratio / (1.2 * spread))
         if fault < best[2]:
-            best = (name, phases, fault)
+            best = (name, mistake, fault)
     return best[0], best[1]
 
 
 class Wiring:
-    """Short voltage pulses along +-alpha and +-beta, field off: does the current follow?"""
+    """Short voltage pulses along the three phase axes, both ways, field off: does the current follow?
+
+    All three axes meet the same dead time and the same switches, so what these take from the
+    voltage does not look like a mistake.
+    """
 
     PULSE = 20  # periods
     PAUSE = 100
-    # (alpha, beta) of the pulses
-    PULSES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+    SHARE = 0.12  # of i_max, aimed at where the inductance is least
+    AXES = ((1.0, 0.0), (-0.5, _H), (-0.5, -_H))
 
     def begin(self, drive):
         settings = drive.settings
         self.position = drive.read("position")
         t_pulse = self.PULSE / settings["f_pwm"]
         l_least = min(settings["sigma_L_d"], settings["L_q"])
-        voltage = 0.12 * settings["i_max"] * l_least / t_pulse
+        voltage = self.SHARE * settings["i_max"] * l_least / t_pulse
         # What dead time takes while the currents are too small to be compensated.
         lost = 4 / 3 * settings["dead_time"] * settings["f_pwm"] * drive.si("u_dc")
         self.voltage = min(voltage + lost, 0.4 * drive.si("u_dc"))
@@ -168,34 +172,31 @@ class Wiring:
         # Mean of a ramp that starts one period late, in the slowest axis.
         self.least = 0.25 * voltage / l_most * t_pulse / 2
         self.spread = max(settings["L_d"], settings["L_q"]) / l_least
-        raw = drive.raw("u_alpha_test", self.voltage)
         start = drive.now + LEAD
         self.measurements = []
         self.sums = []
-        for alpha, beta in self.PULSES:
-            words = {"bridge_mode": BRIDGE_VOLTAGE, "u_alpha_test": alpha * raw, "u_beta_test": beta * raw}
-            self.measurements.append(drive.measure(self.PULSE, words, start))
-            off = {"bridge_mode": BRIDGE_OFF, "u_alpha_test": 0, "u_beta_test": 0}
-            drive.post(off, start + self.PULSE, "startup")
-            start += self.PAUSE
+        for alpha, beta in self.AXES:
+            for sign in (self.voltage, -self.voltage):
+                words = {
+                    "bridge_mode": BRIDGE_VOLTAGE,
+                    "u_alpha_test": drive.raw("u_alpha_test", alpha * sign),
+                    "u_beta_test": drive.raw("u_beta_test", beta * sign),
+                }
+                self.measurements.append(drive.measure(self.PULSE, words, start))
+                off = {"bridge_mode": BRIDGE_OFF, "u_alpha_test": 0, "u_beta_test": 0}
+                drive.post(off, start + self.PULSE, "startup")
+                start += self.PAUSE
 
     def step(self, drive):
         sums = drive.measured(self.measurements[len(self.sums)])
         if sums is None:
             return False
         self.sums.append(sums)
-        if len(self.sums) < len(self.PULSES):
+        if len(self.sums) < len(self.measurements):
             return False
         check_standstill(drive, self.position)
-        scale = drive.step_of("i_a") / self.PULSE / 2
-        plus_a, minus_a, plus_b, minus_b = self.sums
-        m = (
-            (plus_a["i_alpha"] - minus_a["i_alpha"]) * scale,
-            (plus_b["i_alpha"] - minus_b["i_alpha"]) * scale,
-            (plus_a["i_beta"] - minus_a["i_beta"]) * scale,
-            (plus_b["i_beta"] - minus_b["i_beta"]) * scale,
-        )
-        answer = sqrt((m[0] ** 2 + m[1] ** 2 + m[2] ** 2 + m[3] ** 2) / 2)
+        m = self.answer(drive)
+        size = sqrt((m[0] ** 2 + m[1] ** 2 + m[2] ** 2 + m[3] ** 2) / 2)
         shown = "alpha answers %.2f, %.2f A, beta %.2f, %.2f A to %.2f V" % (
             m[0],
             m[2],
@@ -203,15 +204,29 @@ class Wiring:
             m[3],
             self.voltage,
         )
-        if answer < self.least:
+        if size < self.least:
             raise Failed("PHASE_OPEN", "%s; at least %.2f A are expected; check cables" % (shown, self.least))
         verdict = judge_wiring(m, self.spread)
         if verdict is not None:
-            name, phases = verdict
-            what = "phases " + phases if phases else "no known mistake"
-            raise Failed(name, "%s: %s fits best; correct the wiring and arm again" % (shown, what))
+            name, mistake = verdict
+            raise Failed(name, "%s, as with %s; correct the wiring and arm again" % (shown, mistake))
         drive.tell("wiring: " + shown)
         return True
+
+    def answer(self, drive):
+        """Mean current for alpha and beta voltage, from the least squares over the three axes."""
+        scale = drive.step_of("i_a") / self.PULSE / 2 * 2 / 3
+        m = [0.0, 0.0, 0.0, 0.0]
+        for k in range(3):
+            alpha, beta = self.AXES[k]
+            plus, minus = self.sums[2 * k], self.sums[2 * k + 1]
+            i_alpha = (plus["i_alpha"] - minus["i_alpha"]) * scale
+            i_beta = (plus["i_beta"] - minus["i_beta"]) * scale
+            m[0] += i_alpha * alpha
+            m[1] += i_alpha * beta
+            m[2] += i_beta * alpha
+            m[3] += i_beta * beta
+        return m
 
 
 # --- angle ------------------------------------------------------------------------------------
@@ -493,8 +508,8 @@ class Direction:
                 if self.i_q >= self.top:
                     raise Failed(
                         "ROTOR_BLOCKED",
-                        "i_q = %.1f A moved the shaft by %d counts, %d are needed; release brake or load"
-                        % (self.i_q, moved, self.counts),
+                        "i_q = %.1f A moved the encoder by %d counts, %d are needed; "
+                        "release brake or load, check the encoder's cable" % (self.i_q, moved, self.counts),
                     )
                 self.i_q = min(self.i_q * self.GROWTH, self.top)
                 self.go(drive, self.LOOK, 0.0)

@@ -1,0 +1,521 @@
+"""The drive in closed loop with the plant: requirements on arming, faults, stopping and settings."""
+
+import math
+import random
+
+import pytest
+
+from boards.virtual import plant
+from eesm import drive as states
+from eesm import faults, parameters
+from eesm.drive import FAULT, FIELD_DOWN, OFF, READY, RUNNING, STOPPING, Refused
+from eesm.faults import bit_of
+from tests.drive_bench import Bench
+
+UNITS = ("a", "b", "c")
+
+
+def test_arming_passes_every_step_in_order():
+    bench = Bench("a").ready()
+    steps = [text for _, kind, text in bench.drive.events if kind == "state"]
+    assert steps == ["offsets", "wiring", "angle", "field up", "direction", "ready"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_angle_is_found_within_5_degrees_from_36_positions(unit):
+    rng = random.Random(unit)
+    worst = 0.0
+    for seed in range(36):
+        bench = Bench(unit, seed, theta=rng.uniform(0, 360)).ready()
+        worst = max(worst, abs(bench.angle_error()))
+    assert worst < 2.0  # 5 are allowed
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_angle_survives_noise_and_gain_errors(unit):
+    for seed in range(6):
+        options = {"adc_noise": 3.0, "gain_error_i_a": 0.01, "gain_error_i_b": -0.01}
+        bench = Bench(unit, seed, **options).ready()
+        assert abs(bench.angle_error()) < 5.0
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_nothing_moves_until_the_direction_check_and_little_in_it(unit):
+    for seed in range(6):
+        bench = Bench(unit, seed, B=0.0, T_c=0.0)
+        start = bench.x[plant.TURNS]
+        bench.drive.arm()
+        bench.run_to(states.DIRECTION)
+        assert abs(math.remainder(bench.x[plant.TURNS] - start, 1)) * 360 < 1.0
+        moved = [0.0]
+
+        def watch(bench=bench, start=start, moved=moved):
+            moved.append(math.remainder(bench.x[plant.TURNS] - start, 1) * 360)
+            return bench.drive.state == READY
+
+        assert bench.run(2.0, watch), bench.story()
+        assert max(map(abs, moved)) < 3.0
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("gates_swapped", "PHASES_SWAPPED"),
+        ("phases_swapped", "ENCODER_REVERSED"),
+        ("encoder_reversed", "ENCODER_REVERSED"),
+        ("shunt_inverted_a", "SHUNT_INVERTED_A"),
+        ("shunt_inverted_b", "SHUNT_INVERTED_B"),
+        ("exciter_open", "FIELD_OPEN"),
+        ("encoder_lost", "ROTOR_BLOCKED"),
+    ],
+)
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_wiring_mistake_is_named_before_torque_is_allowed(unit, fault, name):
+    rng = random.Random(fault)
+    for seed in range(6):
+        bench = Bench(unit, seed, theta=rng.uniform(0, 360), faults=(fault,))
+        assert bench.arm() == FAULT
+        assert bench.names() == [name]
+        ((_, _, measured),) = bench.drive.fault_list()
+        assert any(character.isdigit() for character in measured)
+        with pytest.raises(Refused, match="ready"):
+            bench.drive.set_torque(0.1)
+        bench.run(0.3)
+        assert bench.i_f < 0.02 * bench.unit.motor.i_f_max
+
+
+def test_an_inverted_field_sensor_is_named():
+    bench = Bench("a", gain_error_i_f=-2.0)
+    assert bench.arm() == FAULT
+    assert bench.names() == ["FIELD_SHUNT_INVERTED"]
+
+
+def test_an_open_motor_cable_is_named():
+    # Inductances far beyond the file's: next to no current.
+    bench = Bench("a", L_d=0.11, L_q=0.07, L_f=400.0)
+    assert bench.arm() == FAULT
+    assert bench.names() == ["PHASE_OPEN"]
+
+
+def test_an_offset_out_of_range_is_named():
+    bench = Bench("a", offset_i_b=140.0)
+    assert bench.arm() == FAULT
+    assert bench.names() == ["OFFSET_OUT_OF_RANGE"]
+    assert "i_b is 140" in bench.drive.fault_texts["OFFSET_OUT_OF_RANGE"]
+
+
+def test_a_noisy_sensor_is_named():
+    bench = Bench("a", adc_noise=40.0)
+    assert bench.arm() == FAULT
+    assert bench.names() == ["OFFSET_NOISY"]
+
+
+def test_a_blocked_shaft_is_named_unless_the_check_is_off():
+    blocked = {"T_c": 50.0}
+    bench = Bench("a", **blocked)
+    assert bench.arm() == FAULT
+    assert bench.names() == ["ROTOR_BLOCKED"]
+    Bench("a", settings={"check_direction": 0}, **blocked).ready()
+
+
+def test_a_shaft_that_a_load_turns_is_refused_or_named():
+    bench = Bench("a")
+    bench.x[plant.LOAD_TORQUE] = -0.3
+    bench.run(0.3)
+    with pytest.raises(Refused, match="wait for standstill"):
+        bench.drive.arm()
+    bench = Bench("a")
+    bench.x[plant.LOAD_TORQUE] = -0.3
+    assert bench.arm() == FAULT
+    assert bench.names() == ["ROTOR_MOVING"]
+
+
+def test_an_absolute_encoder_keeps_its_offset_and_is_checked_against_the_pulse():
+    absolute = {"encoder_absolute": 1, "encoder_offset": 0.3}
+    good = Bench("a", 3, settings={"encoder_absolute": 1}, **absolute)
+    good.drive.set_setting("encoder_offset", 0.3)
+    good.run(0.2)
+    good.ready()
+    assert abs(good.angle_error()) < 1.0
+    assert good.drive.get_setting("encoder_offset") == 0.3
+    wrong = Bench("a", 3, settings={"encoder_absolute": 1}, **absolute)
+    wrong.drive.set_setting("encoder_offset", 0.4)
+    wrong.run(0.2)
+    assert wrong.arm() == FAULT
+    assert wrong.names() == ["ANGLE_MISMATCH"]
+    assert "encoder_offset = 0.30" in wrong.drive.fault_texts["ANGLE_MISMATCH"]
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+def test_arming_twice_is_refused():
+    bench = Bench("a")
+    bench.drive.arm()
+    with pytest.raises(Refused, match=r"armed already \(offsets\); stop it first"):
+        bench.drive.arm()
+    bench.run_to(READY)
+    with pytest.raises(Refused, match="armed already"):
+        bench.drive.arm()
+
+
+def test_a_setpoint_before_ready_is_refused_in_every_step():
+    bench = Bench("a")
+    seen = set()
+    bench.drive.arm()
+    while bench.drive.state != READY:
+        seen.add(bench.drive.state)
+        for command in (
+            lambda: bench.drive.set_torque(0.1),
+            lambda: bench.drive.set_speed(10.0),
+            lambda: bench.drive.set_currents(0, 1, 1),
+        ):
+            with pytest.raises(Refused, match="arm it and wait for ready"):
+                command()
+        bench.run(0.001)
+    assert len(seen) == 5
+
+
+def test_setpoints_beyond_the_limits_are_refused_with_value_and_limit():
+    bench = Bench("a").ready()
+    bench.run(0.01)
+    drive = bench.drive
+    for command, text in (
+        (lambda: drive.set_torque(8.0), r"torque = 8 Nm is beyond torque_limit = "),
+        (lambda: drive.set_speed(-700.0), r"speed = -700 rad/s \(-6685 rpm\) is beyond w_m_max"),
+        (lambda: drive.set_currents(30, 30, 1), r"longer than i_max = 40 A"),
+        (lambda: drive.set_currents(0, 0, 4.1), r"i_f = 4.1 A is outside 0 \.\. i_f_max = 4 A"),
+        (lambda: drive.set_currents(0, 0, -0.1), r"outside 0"),
+        (lambda: drive.set_torque(math.nan), "torque"),
+        (lambda: drive.set_speed(math.inf), "speed"),
+        (lambda: drive.set_currents(math.nan, 0, 0), "i_max"),
+    ):
+        with pytest.raises(Refused, match=text):
+            command()
+    assert drive.state == READY
+    assert bench.mailbox.idle()
+
+
+def test_arming_without_supply_is_refused():
+    bench = Bench("a", battery_emf=20.0)
+    with pytest.raises(Refused, match=r"u_dc is 20\.\d V, at least 30\.0 V are needed"):
+        bench.drive.arm()
+    assert bench.drive.state == OFF
+
+
+# --- running ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_field_is_verified_before_torque_is_possible(unit):
+    bench = Bench(unit).ready()
+    floor = bench.kernel.settings["field_floor"] * bench.unit.motor.i_f_max
+    assert bench.i_f == pytest.approx(floor, rel=0.1)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_speed_torque_and_currents_are_followed(unit):
+    bench = Bench(unit, T_c=0.0, B=0.0).ready()
+    speed = 0.1 * bench.unit.limits.w_m_max
+    bench.drive.set_speed(speed)
+    assert bench.drive.state == RUNNING
+    bench.run(1.0)
+    assert bench.w_m == pytest.approx(speed, rel=0.01)
+    bench.drive.set_speed(-speed)
+    bench.run(1.5)
+    assert bench.w_m == pytest.approx(-speed, rel=0.01)
+    torque = 0.1 * bench.unit.limits.torque_max
+    bench.drive.set_torque(torque)
+    bench.run(0.05)
+    assert bench.x[plant.TORQUE] == pytest.approx(torque, rel=0.05)
+    i_max, i_f_max = bench.unit.motor.i_max, bench.unit.motor.i_f_max
+    bench.drive.set_currents(-0.1 * i_max, 0.05 * i_max, 0.3 * i_f_max)
+    bench.run(0.1)
+    assert bench.x[plant.I_D] == pytest.approx(-0.1 * i_max, abs=0.01 * i_max)
+    assert bench.x[plant.I_Q] == pytest.approx(0.05 * i_max, abs=0.01 * i_max)
+    assert bench.i_f == pytest.approx(0.3 * i_f_max, rel=0.02)
+
+
+def test_a_setpoint_is_taken_at_its_period():
+    bench = Bench("a").ready()
+    due = bench.kernel.read("period") + 777
+    bench.drive.set_speed(100.0, due)
+    bench.run(0.036)
+    assert bench.kernel.read("w_m_set") == 0
+    bench.run(0.004)
+    assert bench.kernel.si("w_m_set") == pytest.approx(100, abs=0.1)
+    assert bench.kernel.read("mailbox_period") == due
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_stop_ends_torque_first_then_the_field_then_the_bridge(unit):
+    bench = Bench(unit).ready()
+    bench.drive.set_torque(0.2 * bench.unit.limits.torque_max)
+    bench.run(0.1)
+    bench.trace.clear()
+    bench.drive.stop()
+    assert bench.drive.state == STOPPING
+    bench.run_to(OFF, within=1.0)
+    order = [state for k, (state, _, _) in enumerate(bench.trace) if not k or bench.trace[k - 1][0] != state]
+    assert order == [STOPPING, FIELD_DOWN, OFF]
+    begin = next(torque for state, torque, _ in bench.trace if state == FIELD_DOWN)
+    assert abs(begin) < 0.02 * bench.unit.limits.torque_max
+    bench.run(0.05)
+    assert bench.i_f < 0.02 * bench.unit.motor.i_f_max
+    assert bench.kernel.read("gate_enable") == 0
+    assert not bench.drive.fault_word()
+
+
+def test_a_stop_is_accepted_in_every_step_of_arming():
+    for ticks in range(0, 260, 9):
+        bench = Bench("a")
+        bench.drive.arm()
+        for _ in range(ticks):
+            bench.run(0.001)
+        bench.drive.stop()
+        bench.run_to(OFF, within=1.0)
+        bench.run(0.1)
+        assert not bench.drive.fault_word(), (ticks, bench.story())
+        assert bench.i_f < 0.02 * bench.unit.motor.i_f_max
+        assert bench.kernel.read("gate_enable") == 0
+        bench.run(0.3)
+        bench.ready()
+
+
+def test_a_planned_setpoint_does_not_survive_a_stop():
+    bench = Bench("a").ready()
+    bench.drive.set_torque(2.0, bench.kernel.read("period") + 10000)
+    bench.drive.stop()
+    bench.run_to(OFF)
+    bench.run(1.0)
+    assert bench.kernel.read("torque_set") == 0
+
+
+def test_a_drive_that_still_turns_can_be_armed_again():
+    bench = Bench("a").ready()
+    bench.drive.set_speed(200.0)
+    bench.run(1.0)
+    bench.drive.stop()
+    bench.run_to(OFF)
+    assert bench.w_m > 150
+    bench.ready()
+    assert "direction" not in [text for _, _, text in bench.drive.events[-4:]]
+    bench.drive.set_speed(100.0)
+    bench.run(1.0)
+    assert bench.w_m == pytest.approx(100, rel=0.01)
+
+
+def test_losing_the_host_stops_in_order_and_is_no_fault():
+    bench = Bench("a").ready()
+    bench.drive.set_speed(100.0)
+    bench.run(0.5)
+    bench.host = False
+    timeout = bench.drive.get_setting("host_timeout")
+    assert not bench.run(timeout - 0.01, lambda: bench.drive.state != RUNNING)
+    bench.run_to(OFF, within=1.0)
+    assert not bench.drive.fault_word()
+    assert any(kind == "host lost" for _, kind, _ in bench.drive.events)
+
+
+def test_losing_the_host_while_arming_stops_too():
+    bench = Bench("a", settings={"host_timeout": 0.05})
+    bench.drive.arm()
+    bench.host = False
+    bench.run_to(OFF, within=1.0)
+    assert any(kind == "host lost" for _, kind, _ in bench.drive.events)
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+def test_a_kernel_fault_is_latched_named_and_never_clears_itself():
+    bench = Bench("a").ready()
+    bench.drive.set_speed(50.0)
+    bench.run(0.2)
+    bench.drive.set_setting("w_m_trip", 40.0)
+    bench.run_to(FAULT, within=0.01)
+    assert bench.names() == ["OVERSPEED"]
+    assert "w_m_trip = 40 rad/s" in bench.drive.fault_texts["OVERSPEED"]
+    bench.drive.set_setting("w_m_trip", 700.0)
+    bench.run(1.0)
+    assert bench.drive.state == FAULT
+    assert bench.i_f < 0.02 * bench.unit.motor.i_f_max
+    assert not bench.kernel.read("gate_enable") & 1
+    for command in (bench.drive.arm, lambda: bench.drive.set_speed(10.0)):
+        with pytest.raises(Refused):
+            command()
+    bench.drive.clear()
+    bench.run_to(OFF, within=0.1)
+    assert bench.drive.fault_list() == []
+    bench.run(0.2)
+    assert bench.drive.state == OFF
+
+
+def test_clearing_is_refused_while_the_cause_holds():
+    bench = Bench("a").ready()
+    bench.drive.set_setting("u_dc_trip", 40.0)
+    bench.run_to(FAULT)
+    bench.run(0.2)
+    with pytest.raises(Refused, match=r"DC_OVERVOLTAGE still holds: u_dc 4\d\.\d V now, u_dc_trip = 40\.0 V"):
+        bench.drive.clear()
+    bench.drive.set_setting("u_dc_trip", 60.0)
+    bench.run(0.01)
+    bench.drive.clear()
+    bench.run_to(OFF)
+
+
+def test_clearing_is_refused_while_the_field_is_up():
+    bench = Bench("a").ready()
+    bench.drive.set_currents(0, 0, 4.0)
+    bench.run(0.3)
+    bench.drive.fail("CURRENT_NOT_ZERO", "for the test: 1 A")
+    bench.run(0.002)
+    with pytest.raises(Refused, match="the field still carries"):
+        bench.drive.clear()
+    bench.run(0.1)
+    bench.drive.clear()
+    bench.run_to(OFF)
+
+
+def test_clearing_nothing_is_refused():
+    with pytest.raises(Refused, match="no fault"):
+        Bench("a").drive.clear()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_fault_opens_the_bridge_and_reverses_the_exciter_until_the_field_is_down(unit):
+    bench = Bench(unit).ready()
+    i_f_max = bench.unit.motor.i_f_max
+    bench.drive.set_currents(0, 0.1 * bench.unit.motor.i_max, i_f_max)
+    bench.run(0.5)
+    before = bench.i_f
+    assert before > 0.95 * i_f_max
+    settings = bench.kernel.settings
+    supply = bench.drive.exciter_voltage()
+    bench.drive.set_setting("i_trip", 0.05 * bench.unit.motor.i_max)
+    bench.run_to(FAULT)
+    start = bench.kernel.read("fault_period")
+    tau, forced = settings["L_f"] / settings["R_f"], supply / settings["R_f"]
+    allowed = 1.15 * tau * math.log((forced + before) / (forced + 0.05 * i_f_max))
+    assert bench.run(1.0, lambda: bench.i_f < 0.05 * i_f_max)
+    taken = (bench.kernel.read("period") - start) / settings["f_pwm"]
+    assert taken < allowed + 0.001
+    assert abs(bench.x[plant.TORQUE]) < 0.01 * bench.unit.limits.torque_max
+
+
+def test_a_field_that_opens_while_running_is_named():
+    bench = Bench("a").ready()
+    bench.drive.set_speed(50.0)
+    bench.run(0.3)
+    bench.loop.inject("exciter_open")
+    bench.run_to(FAULT, within=0.2)
+    assert "FIELD_OPEN" in bench.names()
+
+
+def test_a_lost_battery_while_braking_trips_over_voltage():
+    bench = Bench("a", clamp_resistance=0).ready()
+    bench.drive.set_speed(300.0)
+    bench.run(1.5)
+    bench.loop.inject("battery_lost")
+    bench.drive.set_torque(-3.0)
+    bench.run_to(FAULT, within=0.5)
+    assert bench.names() == ["DC_OVERVOLTAGE"]
+    assert bench.x[plant.U_DC] < 1.25 * bench.kernel.si("u_dc_trip")
+
+
+def test_every_event_of_a_fault_says_what_was_measured():
+    bench = Bench("a", faults=("exciter_open",))
+    bench.arm()
+    ((_, kind, text),) = [event for event in bench.drive.events if event[1] == "fault"]
+    assert kind == "fault"
+    assert text.startswith("FIELD_OPEN: ")
+    assert " V " in text
+    assert " A " in text
+
+
+def test_events_are_bounded_and_losses_counted():
+    bench = Bench("a")
+    for _ in range(100):
+        bench.drive.tell("something")
+    assert len(bench.drive.events) == states.EVENTS
+    assert bench.drive.events_lost == 100 - states.EVENTS
+
+
+def test_a_kernel_that_failed_to_load_is_a_named_fault_and_nothing_can_be_armed():
+    bench = Bench("a")
+    bench.kernel.failure = ("MEMORY_SHORT", "no memory left while compiling the kernel")
+    drive = states.Drive(bench.kernel, bench.mailbox)
+    assert drive.state == FAULT
+    assert drive.fault_word() == bit_of("MEMORY_SHORT")
+    with pytest.raises(Refused, match="MEMORY_SHORT"):
+        drive.arm()
+    with pytest.raises(Refused, match="no memory left"):
+        drive.clear()
+    drive.stop()
+    drive.tick()
+    assert bench.mailbox.idle()
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def test_a_setting_changes_all_words_that_follow_at_one_period():
+    bench = Bench("a")
+    bench.drive.set_setting("bandwidth_current", 300.0)
+    bench.run(0.002)
+    words = parameters.derive(bench.drive.settings)
+    for name, value in words.items():
+        assert bench.kernel.read(name) == value, name
+    assert bench.drive.get_setting("bandwidth_current") == 300.0
+
+
+def test_every_setting_fits_one_letter():
+    bench = Bench("a")
+    before = dict(bench.drive.words)
+    for name, row in parameters.SETTINGS.items():
+        value = bench.drive.get_setting(name)
+        changed = min(row[2], max(row[1], value * 0.97 + 1e-9))
+        words = parameters.derive({**bench.drive.settings, name: changed})
+        assert sum(words[key] != before[key] for key in words) <= 16, name
+
+
+def test_settings_that_make_no_sense_are_refused_and_change_nothing():
+    bench = Bench("a")
+    drive = bench.drive
+    before = dict(drive.settings)
+    for name, value, text in (
+        ("R_s", -1.0, r"R_s = -1 Ohm is outside"),
+        ("R_s", math.nan, r"R_s = nan Ohm is outside"),
+        ("bandwith_current", 300.0, "no setting is called bandwith_current"),
+        ("pole_pairs", 3, "build again"),
+        ("M", 0.15, "build again"),
+        ("L_q", 0.9, "build again"),
+    ):
+        with pytest.raises(Refused, match=text):
+            drive.set_setting(name, value)
+    with pytest.raises(Refused, match="no setting is called"):
+        drive.get_setting("nothing")
+    assert drive.settings == before
+    assert bench.mailbox.idle()
+
+
+def test_a_found_angle_survives_a_change_of_settings():
+    bench = Bench("a", 5).ready()
+    bench.drive.set_setting("bandwidth_pll", 60.0)
+    bench.run(0.05)
+    assert abs(bench.angle_error()) < 2.0
+
+
+def test_a_full_mailbox_never_refuses_a_stop():
+    bench = Bench("a").ready()
+    later = bench.kernel.read("period") + 100000
+    bench.drive.set_torque(1.0)
+    with pytest.raises(Exception, match="waiting already"):
+        for _ in range(200):
+            bench.mailbox.post({"i_d_set": 0}, later)
+    bench.drive.stop()
+    bench.run_to(OFF)
+
+
+def test_the_table_of_faults_covers_what_the_drive_can_say():
+    assert {row[1] for row in faults.FAULTS} >= {"ANGLE_UNCLEAR", "FIELD_NOT_UP", "FIELD_NOT_DOWN"}
