@@ -8,7 +8,7 @@ import os
 import select
 import sys
 
-import ffi
+import ffi  # pyright: ignore[reportMissingImports]  (of the unix port only)
 
 O_NONBLOCK = 0x800
 F_GETFL = 3
@@ -21,6 +21,7 @@ _libc = ffi.open("libc.so.6")
 _fcntl = _libc.func("i", "fcntl", "iii")
 _read = _libc.func("i", "read", "ipi")
 _write = _libc.func("i", "write", "ipi")
+_errno = getattr(os, "errno")  # noqa: B009  (of the unix port only)
 
 
 class StandardPort:
@@ -40,7 +41,7 @@ class StandardPort:
         count = _read(0, self._buffer, min(limit, CHUNK))
         if count > 0:
             return bytes(memoryview(self._buffer)[:count])
-        if count == 0 or os.errno() not in (EAGAIN, EINTR):
+        if count == 0 or _errno() not in (EAGAIN, EINTR):
             self.closed = True
         return b""
 
@@ -50,7 +51,7 @@ class StandardPort:
             return 0
         count = _write(1, data, len(data))
         if count < 0:
-            if os.errno() not in (EAGAIN, EINTR):
+            if _errno() not in (EAGAIN, EINTR):
                 self.closed = True
             return 0
         return count

@@ -12,7 +12,7 @@ from boards.virtual import plant, sensors
 from eesm.drive import TICK_PERIODS
 
 try:
-    from micropython import heap_lock, heap_unlock, kbd_intr
+    from micropython import heap_lock, heap_unlock, kbd_intr  # pyright: ignore[reportAssignmentType]
 except ImportError:  # CPython, in tests
 
     def heap_lock():
@@ -34,7 +34,7 @@ def ticks_us():
     """Wall time in us; wraps on MicroPython."""
     if hasattr(time, "ticks_us"):
         return time.ticks_us()
-    return time.perf_counter_ns() // 1000
+    return time.perf_counter_ns() // 1000  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def ticks_add(a, b):
