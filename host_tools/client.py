@@ -272,6 +272,7 @@ class Drive:
         except BaseException:
             connection.close()
             raise
+        self._beat_now.set()
 
     # --- what the board sends by itself ---------------------------------------------------------------
 
@@ -314,8 +315,8 @@ class Drive:
             except AnswerTimeout:
                 self.missed_heartbeats += 1
             except DriveError:
-                # The port is gone; reconnect() may bring another one.
-                self._ending.wait(QUIET)
+                # The port is gone; reconnect() may bring another one, and wakes this thread.
+                self._beat_now.wait(QUIET)
 
     # --- state ----------------------------------------------------------------------------------------
 

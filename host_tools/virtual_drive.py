@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from host_tools.devices import ROOT, registry_folder
 from host_tools.errors import MISSING, USAGE, ToolError
 from host_tools.interpreter import InterpreterError, find_interpreter
+from host_tools.link_errors import DriveError
 
 # The firmware ends by itself when its port hangs up; after this time it is made to.
 PATIENCE = 2.0
@@ -61,6 +62,7 @@ class VirtualDrive:
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper = -1
         self._stderr: IO[bytes] | None = None
+        self._said = ""
         self._entry: Path | None = None
 
     def start(self) -> VirtualDrive:
@@ -85,6 +87,7 @@ class VirtualDrive:
         try:
             # Raw from the start: every byte passes both ways, none has a meaning to the terminal.
             tty.setraw(slave)
+            self.port = os.ttyname(slave)
             self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
                 command,
@@ -102,7 +105,6 @@ class VirtualDrive:
             os.close(master)
         # Held open, so that a client may come and go; with this process it goes, and the firmware ends.
         self._keeper = slave
-        self.port = os.ttyname(slave)
         self.pid = self._process.pid
         self._register(name)
         return self
@@ -116,7 +118,8 @@ class VirtualDrive:
 
         unit = units.load(str(self.unit))
         folder = ROOT / "build" / "units" / unit.name
-        return build.build(unit, folder), unit.name
+        with _lock(folder.with_suffix(".lock")):
+            return build.build(unit, folder), unit.name
 
     def _register(self, name: str) -> None:
         self.registry.mkdir(parents=True, exist_ok=True)
@@ -154,20 +157,23 @@ class VirtualDrive:
             os.close(self._keeper)  # with the last descriptor closed the firmware sees a hang-up
             self._keeper = -1
         process = self._process
-        if process is None:
-            return
-        try:
-            process.wait(0.3)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # a client still holds the port
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
-            self.kill()
+        if process is not None:
+            try:
+                process.wait(0.3)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # a client still holds the port
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE)
+                self.kill()
+        if self._stderr is not None:
+            self._said = self.said()
+            self._stderr.close()
+            self._stderr = None
 
     def said(self) -> str:
         """What the firmware wrote to stderr: start-up texts, or the traceback it died of."""
         if self._stderr is None:
-            return ""
+            return self._said
         size = os.fstat(self._stderr.fileno()).st_size
         return os.pread(self._stderr.fileno(), size, 0).decode(errors="replace")
 
@@ -183,8 +189,24 @@ class VirtualDrive:
     def __enter__(self) -> VirtualDrive:
         return self.start()
 
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
+    def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
+        try:
+            # A client sees no more than a port that closed; what the firmware said tells why.
+            if isinstance(exception, DriveError) and self._process and self._process.poll():
+                self.check()
+        finally:
+            self.stop()
+
+
+@contextlib.contextmanager
+def _lock(file: Path) -> Iterator[None]:
+    """One process at a time: nobody starts a folder that another is still writing."""
+    import fcntl
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def main() -> int:
