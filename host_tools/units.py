@@ -4,8 +4,10 @@
     unit = load("my_drive.toml")     # a file of your own; its motor and board may lie beside it
 
 A number is written `{ value = 60, unit = "mOhm" }`: the unit is part of the file, so a wrong one is
-refused.  A motor's numbers also carry `status` (EST, PUB, KNOW) and `source`.  Whatever does not fit
-is refused by UnitError, which names the file, the key, the value and the rule, all of them at once.
+refused.  A motor's numbers also carry `status` (EST, PUB, KNOW) and `source`.
+`based_on = "b"` starts from another file of the same folder and changes what is written.
+Whatever does not fit is refused by UnitError, which names the file, the key, the value and the rule,
+all of them at once.
 Standard library only.
 """
 
@@ -498,7 +500,7 @@ class Unit:
 
 def unit_names() -> list[str]:
     """Names of the units that come with the project."""
-    return sorted(path.stem for path in (BOARDS / "units").glob("*.toml"))
+    return _stems(BOARDS / "units")
 
 
 def load(name: str | Path) -> Unit:
@@ -598,7 +600,7 @@ def _load_board(path: Path, problems: list[str]) -> Board | None:
 
 def _load_motor(path: Path, problems: list[str]) -> Motor | None:
     if not path.is_file():
-        known = [p.stem for p in (BOARDS / "motors").glob("*.toml")]
+        known = _stems(BOARDS / "motors")
         problems.append(f"{_shown(path)}: no such motor{_suggest(path.stem, known)}")
         return None
     reader = _Reader(path, problems, sourced=True)
@@ -615,8 +617,8 @@ def _load_motor(path: Path, problems: list[str]) -> Motor | None:
     reader.rule(
         sigma > 0,
         f"machine.M = {values['M']:g} H",
-        f"sigma = 1 - 1.5*M^2/(L_d*L_f) is {sigma:.3g}, a machine that stores energy has sigma > 0: "
-        f"L_f above {1.5 * values['M'] ** 2 / values['L_d']:.4g} H (or are M, R_f, L_f referred to the stator?)",
+        f"sigma = 1 - 1.5*M^2/(L_d*L_f) is {sigma:.3g}; energy is stored only with sigma > 0: "
+        f"L_f above {1.5 * values['M'] ** 2 / values['L_d']:.4g} H (is it referred to the stator?)",
     )
     if _optional(values["sigma_L_d"]) is None:
         values["sigma_L_d"] = sigma * values["L_d"]
@@ -708,7 +710,7 @@ def _check_unit(unit: Unit, reader: "_Reader") -> None:
     if link.clamp_voltage is None or link.clamp_resistance is None:
         rule(
             link.clamp_voltage is link.clamp_resistance,
-            "dc_link.clamp_voltage, clamp_resistance",
+            "dc_link.clamp_voltage, dc_link.clamp_resistance",
             "a brake resistor needs both, a link without one neither",
         )
     else:
@@ -864,10 +866,10 @@ class _Reader:
         words: tuple[str, ...],
     ) -> None:
         """Parse the file, check its words and that its sections are known and there."""
-        try:
-            self.data = tomllib.loads(self.path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UnitError(f"{_shown(self.path)}: not a TOML file: {error}") from None
+        self.data = _parse(self.path)
+        base = self.data.pop("based_on", None)
+        if base is not None:
+            self.data = self._merge(base)
         self.vocabulary = vocabulary
         for word in words:
             value = self.data.get(word)
@@ -892,6 +894,25 @@ class _Reader:
                 self.refuse(f"[{name}]", "the section is missing")
         if any(not self.words[word] for word in words):
             self.finish()
+
+    def _merge(self, base: Any) -> dict[str, Any]:
+        """What `based_on` names, a file of the same folder, with this file's own keys put over it."""
+        file = self.path.parent / (base if str(base).endswith(".toml") else f"{base}.toml")
+        if not file.is_file():
+            self.refuse(
+                f"based_on = {base!r}", "no such file" + _suggest(str(base), _stems(self.path.parent))
+            )
+            self.finish()
+        merged = _parse(file)
+        if "based_on" in merged:
+            self.refuse(f"based_on = {base!r}", "that file is itself based on another; name the first")
+            self.finish()
+        for name, value in self.data.items():
+            if isinstance(value, dict) and isinstance(merged.get(name), dict):
+                merged[name] = merged[name] | value
+            else:
+                merged[name] = value
+        return merged
 
     def section(self, name: str) -> dict[str, Any]:
         """SI values of a section; what is wrong goes to `problems`, and is NaN or the default here."""
@@ -967,6 +988,17 @@ class _Reader:
                 self.refuse(f"{where}.source", "says where the value comes from, and is missing")
             self.provenance[key] = (str(status), str(source))
         return result
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UnitError(f"{_shown(path)}: not a TOML file: {error}") from None
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def _near(value: Any, words: list[str]) -> str:
