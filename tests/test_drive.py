@@ -34,8 +34,7 @@ def test_the_angle_is_found_within_5_degrees_from_36_positions(unit):
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_angle_survives_noise_and_gain_errors(unit):
     for seed in range(6):
-        options = {"adc_noise": 3.0, "gain_error_i_a": 0.01, "gain_error_i_b": -0.01}
-        bench = Bench(unit, seed, **options).ready()
+        bench = Bench(unit, seed, adc_noise=3.0, gain_error_i_a=0.01, gain_error_i_b=-0.01).ready()
         assert abs(bench.angle_error()) < 5.0
 
 
@@ -111,11 +110,10 @@ def test_a_noisy_sensor_is_named():
 
 
 def test_a_blocked_shaft_is_named_unless_the_check_is_off():
-    blocked = {"T_c": 50.0}
-    bench = Bench("a", **blocked)
+    bench = Bench("a", T_c=50.0)
     assert bench.arm() == FAULT
     assert bench.names() == ["ROTOR_BLOCKED"]
-    Bench("a", settings={"check_direction": 0}, **blocked).ready()
+    Bench("a", settings={"check_direction": 0}, T_c=50.0).ready()
 
 
 def test_a_shaft_that_a_load_turns_is_refused_or_named():
@@ -131,14 +129,16 @@ def test_a_shaft_that_a_load_turns_is_refused_or_named():
 
 
 def test_an_absolute_encoder_keeps_its_offset_and_is_checked_against_the_pulse():
-    absolute = {"encoder_absolute": 1, "encoder_offset": 0.3}
-    good = Bench("a", 3, settings={"encoder_absolute": 1}, **absolute)
+    def bench_with_absolute_encoder():
+        return Bench("a", 3, settings={"encoder_absolute": 1}, encoder_absolute=1, encoder_offset=0.3)
+
+    good = bench_with_absolute_encoder()
     good.drive.set_setting("encoder_offset", 0.3)
     good.run(0.2)
     good.ready()
     assert abs(good.angle_error()) < 1.0
     assert good.drive.get_setting("encoder_offset") == 0.3
-    wrong = Bench("a", 3, settings={"encoder_absolute": 1}, **absolute)
+    wrong = bench_with_absolute_encoder()
     wrong.drive.set_setting("encoder_offset", 0.4)
     wrong.run(0.2)
     assert wrong.arm() == FAULT

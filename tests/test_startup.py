@@ -67,7 +67,9 @@ def test_a_wiring_mistake_is_named(angle, ratio, mistake):
 @given(angles, st.floats(1, 3))
 def test_both_shunts_inverted_and_phases_turned_are_named(angle, ratio):
     answer = machine(angle, ratio)
-    assert judge_wiring(flat([[-v for v in row] for row in answer]), 3)[0] == "SHUNT_INVERTED_A"
+    verdict = judge_wiring(flat([[-v for v in row] for row in answer]), 3)
+    assert verdict is not None
+    assert verdict[0] == "SHUNT_INVERTED_A"
     for sign in (1, -1):
         turned = times([[-0.5, -sign * H], [sign * H, -0.5]], answer)
         verdict = judge_wiring(flat(turned), 3)

@@ -12,43 +12,28 @@ from boards.virtual import plant, sensors
 from eesm.drive import TICK_PERIODS
 
 try:
-    from micropython import heap_lock, heap_unlock, kbd_intr  # pyright: ignore[reportAssignmentType]
+    import micropython
 except ImportError:  # CPython, in tests
+    micropython = None
 
-    def heap_lock():
-        """Nothing to lock."""
 
-    def heap_unlock():
-        """Nothing to unlock."""
+def _nothing(*_):
+    """What CPython has no need of."""
 
-    def kbd_intr(character):
-        """No character has a meaning."""
 
+heap_lock = getattr(micropython, "heap_lock", _nothing)
+heap_unlock = getattr(micropython, "heap_unlock", _nothing)
+kbd_intr = getattr(micropython, "kbd_intr", _nothing)
 
 BEHIND_US = 50_000  # a lag beyond this is given up, and counted in `late`
 HALF_PERIODS = 1 << 29
 PERIOD_MASK = (1 << 30) - 1
 
 
-def ticks_us():
-    """Wall time in us; wraps on MicroPython."""
-    if hasattr(time, "ticks_us"):
-        return time.ticks_us()
-    return time.perf_counter_ns() // 1000  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def ticks_add(a, b):
-    """The time b us after a."""
-    if hasattr(time, "ticks_add"):
-        return time.ticks_add(a, b)
-    return a + b
-
-
-def ticks_diff(a, b):
-    """a - b of two `ticks_us`."""
-    if hasattr(time, "ticks_diff"):
-        return time.ticks_diff(a, b)
-    return a - b
+# Wall time in us, which wraps on MicroPython.
+ticks_us = getattr(time, "ticks_us", None) or (lambda: getattr(time, "perf_counter_ns")() // 1000)  # noqa: B009
+ticks_add = getattr(time, "ticks_add", None) or (lambda a, b: a + b)
+ticks_diff = getattr(time, "ticks_diff", None) or (lambda a, b: a - b)
 
 
 def parse(arguments):
