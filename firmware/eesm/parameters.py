@@ -141,9 +141,13 @@ def encoder_words(settings):
     }
 
 
-def derive(settings):
-    """Raw value of every parameter that follows from the settings: {signal: int}."""
-    base = bases(settings)
+def derive(settings, base=None):
+    """Raw value of every parameter that follows from the settings: {signal: int}.
+
+    `base` gives the bases of a kernel that is linked already; they are the settings' own if missing.
+    """
+    if base is None:
+        base = bases(settings)
     i, i_f, u, u_f = base["i"], base["i_f"], base["u"], base["u_f"]
     psi, torque, w_m = base["psi"], base["torque"], base["w_m"]
     t_s = base["t_pwm"]

@@ -175,6 +175,7 @@ class Signals(SignalSet):
     emf_shift: int = constant("one", 0, 0, 15, "1", "w_e * psi >> emf_shift is a voltage", 13)
 
     # --- references -----------------------------------------------------------------------------
+    i_d_next: int = per_unit(state, "i", "A", "reference of i_d that comes into force with the next i_q_ref")
     i_d_ref: int = per_unit(state, "i", "A", "reference of i_d")
     i_q_ref: int = per_unit(state, "i", "A", "reference of i_q")
     i_f_ref: int = state("i_f", 15, 0, Q15_MAX, "A", "reference of i_f")

@@ -55,7 +55,7 @@ def test_tables_are_read_between_their_points(torque: int, row: int, share: int)
     choose_field(s)
     place = 16 * math.sqrt(torque / 32768)
     speed = row + share / 32768
-    assert abs(s.i_d_ref - (300 * speed - 700 * place)) < 25
+    assert abs(s.i_d_next - (300 * speed - 700 * place)) < 25
     assert abs(s.i_f_ref - (200 * speed + 1500 * place)) < 45
 
 

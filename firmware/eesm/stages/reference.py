@@ -47,9 +47,12 @@ def blend_i_f(s: Signals, corner: int, share: int) -> int:
 
 
 def choose_field(s: Signals) -> None:
-    """i_d_ref and i_f_ref: the loss-minimal ones for the torque, or those the user asked for."""
+    """i_f_ref and the next i_d_ref: the loss-minimal ones for the torque, or those the user asked for.
+
+    i_d_ref itself changes together with i_q_ref, so that no period sees a vector longer than i_max.
+    """
     if s.reference_mode == REFERENCE_CURRENT:
-        s.i_d_ref = sat(s.i_d_set, s.i_max)
+        s.i_d_next = sat(s.i_d_set, s.i_max)
         s.i_f_ref = s.i_f_set
     else:
         square = amplify(magnitude(s.torque_ref), s.k_torque_axis, s.k_torque_axis_shift)
@@ -63,7 +66,7 @@ def choose_field(s: Signals) -> None:
         s.i_f_ref = blend_i_f(s, corner, share)
         if s.i_f_ref < s.i_f_floor:
             s.i_f_ref = s.i_f_floor
-        s.i_d_ref = sat(blend_i_d(s, corner, share) - help_field(s), s.i_max)
+        s.i_d_next = sat(blend_i_d(s, corner, share) - help_field(s), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
 
@@ -90,6 +93,7 @@ def choose_i_q(s: Signals) -> None:
     i_q = torque / psi_t.  The divisor is shifted up to 15 bits; its reciprocal starts from
     48/17 - 32/17*x and gains by two Newton steps.
     """
+    s.i_d_ref = s.i_d_next
     room = s.i_max * s.i_max - s.i_d_ref * s.i_d_ref
     if room < 0:  # i_max was lowered since i_d_ref was chosen
         room = 0
