@@ -23,7 +23,7 @@ USB = (
     (0x2E8A, 0x0005, "Raspberry Pi Pico with MicroPython"),
     (0xF055, None, "STM32 board with MicroPython"),
 )
-START = "eesm virtual start"
+START = "eesm virtual"
 
 
 @dataclass(frozen=True)

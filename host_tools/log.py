@@ -478,3 +478,20 @@ def _parquet() -> Any:
     except ImportError as error:
         raise MissingExtra("pyarrow", "log", "Converting a log") from error
     return pyarrow.parquet
+
+
+def from_capture(drive: Any, taken: Any) -> Run:
+    """A `host_tools.client.Capture` as a run, so that it is written and drawn like a log."""
+    np = _numpy()
+    names = list(taken.columns)
+    steps = [{"name": name, "unit": taken.units[name], "step": drive.signals[name].step} for name in names]
+    divider = taken.periods[1] - taken.periods[0]
+    header = {"format": FORMAT, **describe(drive), "columns": steps, "divider": divider}
+    note = {"note": "trigger", "period": taken.trigger_period}
+    return Run(
+        header=header | {"state": ""},
+        period=np.array(taken.periods, dtype=np.int64),
+        columns={name: np.array(taken.columns[name]) for name in names},
+        units=dict(taken.units),
+        notes=[note],
+    )

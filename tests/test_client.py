@@ -284,7 +284,7 @@ def test_a_failing_start_up_names_its_fault(registry):
 def test_no_board_says_how_to_get_one(registry):
     with pytest.raises(NoBoard, match="No drive was found") as failure:
         Drive.connect()
-    assert "eesm virtual start" in failure.value.hint
+    assert "eesm virtual" in failure.value.hint
     with pytest.raises(PortMissing, match="no port /dev/ttyNONE"):
         Drive.connect("/dev/ttyNONE")
 

@@ -1,0 +1,236 @@
+"""Subcommands that need no drive: demo, simulate, virtual, build."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from host_tools.cli.shared import console
+from host_tools.demo import FOLDER
+
+
+@click.command(short_help="Boot the firmware on MicroPython, drive, report.")
+@click.option("--unit", default="a", show_default=True, help="Drive unit: a name in boards/units, or a file.")
+@click.option("--scenario", default="demo", show_default=True, help="Scenario: a name, or a .toml file.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=FOLDER, show_default=True, metavar="DIR"
+)
+@click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
+def demo(unit: str, scenario: str, out: Path, seed: int) -> int:
+    """Build a unit, boot its firmware on 32-bit MicroPython against a simulated machine, connect over a
+    serial port, run a scenario, and leave log, picture, report and summary in DIR.
+
+    \b
+    Example:
+      eesm demo --unit b
+    """
+    from host_tools import scenario as scenarios
+    from host_tools.demo import demonstrate
+
+    chosen = scenarios.load(scenario)
+    shown = console()
+    with _progress(shown, len(chosen.phases)) as (tell, on_progress):
+        result = demonstrate(unit, chosen, out, seed=seed, tell=tell, on_progress=on_progress)
+    _print_result(shown, result)
+    return result.code
+
+
+@click.command(short_help="The same scenario in one process, much faster.")
+@click.argument("scenario", default="demo")
+@click.option("--unit", default="a", show_default=True, help="Drive unit: a name in boards/units, or a file.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("build") / "simulate",
+    show_default=True,
+    metavar="DIR",
+)
+@click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
+def simulate(scenario: str, unit: str, out: Path, seed: int) -> int:
+    """Run a scenario on the simulation: the linked kernel and the machine in one process.
+
+    \b
+    Example:
+      eesm simulate demo --unit c -o build/c
+    """
+    from host_tools import scenario as scenarios
+    from host_tools.demo import load_unit, require_results
+    from host_tools.errors import MissingExtra
+    from host_tools.execution import execute
+
+    chosen = scenarios.load(scenario)
+    shown = console()
+    require_results()
+    began = time.monotonic()
+    with _progress(shown, len(chosen.phases)) as (tell, on_progress):
+        tell(f"Compiling unit {unit}")
+        try:
+            from host_tools.simulate import Simulation
+        except ImportError as error:
+            raise MissingExtra(error.name or "numba", "sim", "The simulation") from error
+        bench = Simulation(load_unit(unit), seed)
+        result = execute(
+            chosen,
+            bench,  # pyright: ignore[reportArgumentType]
+            out,
+            setup_s=time.monotonic() - began,
+            on_progress=on_progress,
+            on_write=lambda name: tell(f"Writing {name}"),
+        )
+    _print_result(shown, result)
+    return result.code
+
+
+@click.command(short_help="Keep a virtual drive running to play with.")
+@click.option("--unit", default="a", show_default=True, help="Drive unit: a name in boards/units, or a file.")
+@click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME", help="What is wrong with it; may be repeated."
+)
+@click.option("--fast", is_flag=True, help="Time passes only when a client advances it.")
+def virtual(unit: str, seed: int, faults: tuple[str, ...], fast: bool) -> int:
+    """Start the firmware on MicroPython behind a serial port and keep it running until Ctrl-C.
+    Other `eesm` commands find it by themselves.
+
+    \b
+    Example, in two terminals:
+      eesm virtual --unit a
+      eesm speed 1000 --arm --for 5 --log spin
+    """
+    from host_tools.demo import build_board
+    from host_tools.virtual_drive import VirtualDrive
+
+    shown = console()
+    with shown.status("") as status:
+        board = build_board(unit, status.update)
+    with VirtualDrive(board, seed=seed, faults=faults, fast=fast) as drive:
+        shown.print(f"Unit {unit} runs at [bold]{drive.port}[/]. Ctrl-C ends it.")
+        shown.print("In another terminal: eesm info, eesm speed 500 --arm --for 5")
+        try:
+            while drive.running:
+                time.sleep(0.1)
+            drive.check()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+@click.command(short_help="Link a unit and lay out what its board holds.")
+@click.argument("unit", default="a")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/units/UNIT."
+)
+@click.option("--report", is_flag=True, help="Size and cost of each stage of the linked kernel.")
+def build(unit: str, out: Path | None, report: bool) -> int:
+    """Link the control law of a unit and lay out its board folder: every file that the board holds.
+
+    \b
+    Example:
+      eesm build b --report
+    """
+    import json
+
+    from host_tools import build as builder
+    from host_tools.demo import load_unit
+    from host_tools.devices import ROOT
+
+    loaded = load_unit(unit)
+    folder = builder.build(loaded, out or ROOT / "build" / "units" / loaded.name)
+    identity = json.loads((folder / "unit.json").read_text())["identity"]
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    click.echo(f"{folder}: {len(files)} files, {size / 1024:.0f} KiB")
+    for name, value in identity.items():
+        click.echo(f"  {name:<12} {value}")
+    if report:
+        click.echo(builder.link_unit(loaded).program.report())
+    return 0
+
+
+# --- showing a run -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress(shown: Any, phases: int) -> Iterator[tuple[Callable[[str], None], Callable[[Any], None]]]:
+    """(tell, on_progress): each phase is said once; a terminal also gets a bar with live values."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    begun: list[str] = []
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[values]}"),
+        console=shown,
+        transient=True,
+        disable=not shown.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=phases, values="")
+
+        def tell(text: str) -> None:
+            shown.print(f"[dim]{text}[/]")
+
+        def on_progress(at: Any) -> None:
+            if at.phase.name not in begun:
+                begun.append(at.phase.name)
+                shown.print(f"[bold cyan]{at.number}/{phases}[/] {at.phase.say or at.phase.name}")
+            values = at.values
+            shown_values = "  ".join(
+                f"{name} {values[key] * factor:.4g} {unit}"
+                for name, key, factor, unit in (
+                    ("speed ref", "w_m_ref", 9.549296586, "rpm"),
+                    ("torque", "torque", 1, "Nm"),
+                    ("i_f", "i_f", 1, "A"),
+                )
+                if key in values
+            )
+            bar.update(
+                task, description=at.phase.name, completed=at.number - 1 + at.share, values=shown_values
+            )
+
+        yield tell, on_progress
+
+
+def _print_result(shown: Any, result: Any) -> None:
+    """A table of the phases and the verdict."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    summary = result.summary
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for title in ("phase", "speed rpm", "error %", "torque Nm", "load Nm", "in J", "back J", "i_f A"):
+        table.add_column(title, justify="left" if title == "phase" else "right")
+    for row in summary["phases"]:
+        cells = [
+            _number(row.get(key), form)
+            for key, form in (
+                ("speed_rpm", ".1f"),
+                ("speed_error_percent", ".3f"),
+                ("torque", ".2f"),
+                ("load", ".2f"),
+                ("energy_in", ".1f"),
+                ("energy_regenerated", ".1f"),
+                ("i_f", ".3f"),
+            )
+        ]
+        table.add_row(escape(row["phase"]), *cells)
+    shown.print(table)
+    shown.print(
+        f"{summary['records']} records, {summary['records_lost']} lost; {summary['energy_in']:.0f} J in, "
+        f"{summary['energy_regenerated']:.0f} J back; {summary['drive_s']:.1f} s of the drive in "
+        f"{summary['run_s']:.1f} s, after {summary['setup_s']:.1f} s of preparation"
+    )
+    for reason in summary["reasons"]:
+        shown.print(f"[bold red]✗[/] {escape(reason)}")
+    if summary["ok"]:
+        shown.print(f"[bold green]✓[/] all {len(summary['expectations'])} expectations hold")
+    shown.print(f"See {result.folder / 'report.html'}")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,213 @@
+"""Subcommands about records: log, capture, convert, plot."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from host_tools.cli.shared import connect, console, drive_options, finish_log
+from host_tools.errors import INTERRUPTED, OK, UsageError
+
+
+@click.command(short_help="Stream signals into a file that survives anything.")
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+@drive_options
+@click.option("--rate", default=1000.0, show_default=True, metavar="HZ", help="Rows a second.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: logs/DATE.eesmlog."
+)
+def log(
+    signals: tuple[str, ...],
+    port: str | None,
+    unit: str | None,
+    rate: float,
+    seconds: float | None,
+    out: Path | None,
+) -> int:
+    """Stream up to 15 signals into FILE.eesmlog until Ctrl-C or for S seconds, then write FILE.parquet and
+    FILE.csv with units and identity. Without signals: speed, torque, currents, voltages and references.
+
+    What was received is kept whatever happens: Ctrl-C, a lost link, a crash (then: eesm convert FILE).
+    To log a session that moves, use --log of speed, torque or current.
+
+    \b
+    Example:
+      eesm log i_q i_q_ref u_dc --rate 2000 --for 10 -o step
+    """
+    from rich.live import Live
+
+    from host_tools.execution import version
+    from host_tools.log import Writer, describe
+    from host_tools.scenario import SIGNALS
+
+    out = (out or Path("logs") / time.strftime("%Y%m%d-%H%M%S")).with_suffix(".eesmlog")
+    shown = console()
+    code = OK
+    with connect(port, unit) as drive:
+        drive.events()
+        names = signals or SIGNALS
+        rows = drive.stream(names, rate)
+        with Writer(out, describe(drive, tools=version())) as writer:
+            writer.begin(rows)
+            shown.print(f"Logging {len(names)} signals at {rows.rate_hz:g} Hz to {out}; Ctrl-C ends it.")
+            start = time.monotonic()
+            passed = 0.0
+            try:
+                with Live("", console=shown, refresh_per_second=4, transient=True) as live:
+                    while seconds is None or passed < seconds:
+                        if drive.identity.fast:
+                            drive.sleep(0.01)
+                        batch = rows.read(0.1)
+                        writer.rows(batch)
+                        for event in drive.events():
+                            writer.note("event", period=event.period, what=event.kind, text=event.text)
+                        passed = (
+                            writer.count / rows.rate_hz if drive.identity.fast else time.monotonic() - start
+                        )
+                        live.update(f"{passed:7.1f} s  {writer.count} records, {rows.lost} lost")
+                rows.close()
+                writer.rows(rows.read(0))
+            except KeyboardInterrupt:
+                code = OK if seconds is None else INTERRUPTED
+                rows.close()
+                writer.rows(rows.read(0))
+            finally:
+                # Also when the port has gone: what came is kept and converted, then the error is told.
+                writer.note("stream", lost=rows.lost, dropped=rows.dropped)
+                writer.close()
+                finish_log(out)
+    return code
+
+
+@click.command(
+    short_help="Record every PWM period around a trigger.", context_settings={"ignore_unknown_options": True}
+)
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+@drive_options
+@click.option(
+    "--trigger", metavar="SIGNAL", help="Signal whose crossing of --level triggers; default: at once."
+)
+@click.option("--level", default=0.0, show_default=True, help="In the trigger's unit.")
+@click.option(
+    "--edge", type=click.Choice(["rising", "falling", "fault", "now"]), help="Default: rising, or now."
+)
+@click.option("--pre", default=128, show_default=True, help="Rows kept from before the trigger, of 512.")
+@click.option("--rate", type=float, metavar="HZ", help="Rows a second; default: the PWM frequency.")
+@click.option("--wait", "timeout", default=10.0, show_default=True, help="Seconds to wait for the trigger.")
+@click.option("--arm", "arming", is_flag=True, help="Arm the drive first.")
+@click.option("--speed", type=float, metavar="RPM", help="With --arm: command it once the capture waits.")
+@click.option("--torque", type=float, metavar="NM", help="With --arm: command it once the capture waits.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: logs/capture-DATE."
+)
+def capture(
+    signals: tuple[str, ...],
+    port: str | None,
+    unit: str | None,
+    trigger: str | None,
+    level: float,
+    edge: str | None,
+    pre: int,
+    rate: float | None,
+    timeout: float,
+    arming: bool,
+    speed: float | None,
+    torque: float | None,
+    out: Path | None,
+) -> int:
+    """Record up to 8 signals, 512 rows around a trigger, and write FILE.parquet, .csv and .png.
+
+    \b
+    Example: the torque step that a speed step needs
+      eesm capture i_q_ref i_q i_f torque --trigger torque_ref --level 0.5 --arm --speed 500
+    """
+    from host_tools import log as logs
+    from host_tools import plot as plots
+
+    if (speed is not None or torque is not None) and not arming:
+        raise UsageError("--speed and --torque command a drive that is armed.", "add --arm")
+    if speed is not None and torque is not None:
+        raise UsageError("Give --speed or --torque, not both.")
+    names = signals or ("i_a", "i_b", "i_d", "i_q", "i_f", "u_d", "u_q", "u_f")
+    out = out or Path("logs") / time.strftime("capture-%Y%m%d-%H%M%S")
+    shown = console()
+    with connect(port, unit) as drive:
+        for name in (*names, *([trigger] if trigger else [])):
+            drive.schema.find(name)
+        if arming:
+            with shown.status("Arming"):
+                drive.arm(wait=True)
+
+        def command() -> None:
+            if speed is not None:
+                drive.speed(speed)
+            elif torque is not None:
+                drive.torque(torque)
+
+        with shown.status("Waiting for the trigger"):
+            taken = drive.capture(
+                names,
+                trigger=trigger,
+                level=level,
+                edge=edge,
+                pre=pre,
+                rate_hz=rate,
+                timeout=timeout,
+                then=command if arming else None,
+            )
+        run = logs.from_capture(drive, taken)
+    paths = [
+        logs.write_parquet(run, out.with_suffix(".parquet")),
+        logs.write_csv(run, out.with_suffix(".csv")),
+        plots.write(run, out.with_suffix(".png"), names),
+    ]
+    shown.print(
+        f"{len(run)} rows from {taken.times[0] * 1e3:g} to {taken.times[-1] * 1e3:g} ms around "
+        f"{taken.trigger_period * drive.t_pwm:.4f} s: {', '.join(str(path) for path in paths)}"
+    )
+    return OK
+
+
+@click.command(short_help="Make Parquet and CSV of a raw log, even a broken one.")
+@click.argument("file", type=click.Path(path_type=Path))
+def convert(file: Path) -> int:
+    """Write FILE.parquet and FILE.csv from a raw log; one cut short is read up to its last whole record.
+
+    \b
+    Example:
+      eesm convert logs/step.eesmlog
+    """
+    from host_tools import log as logs
+
+    run = logs.read(file)
+    if run.cut:
+        click.echo(f"The last {run.cut} bytes are cut or damaged; what is whole is kept.", err=True)
+    files = logs.convert(file, run)
+    click.echo(f"{len(run)} records: {', '.join(str(path) for path in files)}")
+    return OK
+
+
+@click.command(short_help="Draw a log.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="IMAGE", help=".png, .svg or .pdf.")
+def plot(file: Path, signals: tuple[str, ...], out: Path | None) -> int:
+    """Draw a log (.eesmlog or .parquet): speed, torque, currents, voltages and power over device time, or
+    the SIGNALs named, those of one unit in one pane.
+
+    \b
+    Example:
+      eesm plot build/demo/run.parquet i_q i_q_ref speed_rpm -o step.svg
+    """
+    from host_tools import log as logs
+    from host_tools import plot as plots
+
+    run: Any = logs.read(file)
+    click.echo(str(plots.write(run, out or file.with_suffix(".png"), signals)))
+    return OK
