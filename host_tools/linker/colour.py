@@ -150,10 +150,17 @@ def split_webs(body: Body, splits: Callable[[str], bool] = lambda name: True) ->
         if root not in webs[name]:
             webs[name].append(root)
 
+    taken = set(names)  # an earlier split may have left names of the same form
+    fresh: dict[tuple[str, int], str] = {}
+
     def name_of(number: int) -> str:
         name = names[number]
         turn = webs[name].index(find(number))
-        return f"{name}__w{turn}" if turn and splits(name) else name
+        if not turn or not splits(name):
+            return name
+        if (name, turn) not in fresh:
+            fresh[name, turn] = _unused(f"{name}__w", turn, taken)
+        return fresh[name, turn]
 
     def rename(inner: Body) -> Body:
         out: Body = []
@@ -170,6 +177,14 @@ def split_webs(body: Body, splits: Callable[[str], bool] = lambda name: True) ->
         return out
 
     return rename(body)
+
+
+def _unused(stem: str, number: int, taken: set[str]) -> str:
+    """stem + number, or with the next number whose name is free; the name is then taken."""
+    while f"{stem}{number}" in taken:
+        number += 1
+    taken.add(f"{stem}{number}")
+    return f"{stem}{number}"
 
 
 def _head(stmt: object) -> Assign | If:
