@@ -1,16 +1,21 @@
 """Board entry: load the kernel, start the driver of this board, serve drive and link for ever.
 
 The interrupt (or, on the virtual board, `driver.poll`) runs the control law; everything here is
-the main loop and may allocate and be late.
+the main loop and may allocate and be late.  Outputs are enabled by the driver's `start` only, so
+whatever goes wrong before leaves them off.
 """
 
 import sys
 
-from eesm.drive import Drive
-from eesm.kernel import KernelError, load
-from eesm.link import Link
-from eesm.mailbox import Mailbox
-from eesm.telemetry import Telemetry
+try:
+    from eesm.drive import Drive
+    from eesm.kernel import KernelError, load
+    from eesm.link import Link
+    from eesm.mailbox import Mailbox
+    from eesm.telemetry import Telemetry
+except MemoryError:
+    sys.stderr.write("MEMORY_SHORT: no memory left while loading the firmware; outputs stay off\n")
+    sys.exit(1)
 
 
 def make_driver(kernel, arguments):
@@ -28,17 +33,20 @@ def main(arguments):
     try:
         kernel = load()
         driver = make_driver(kernel, arguments)
+        mailbox = Mailbox(kernel)
+        drive = Drive(kernel, mailbox, driver)
+        telemetry = Telemetry(kernel)
+        link = Link(driver.port, drive, telemetry, kernel.identity)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)
         return 1
-    mailbox = Mailbox(kernel)
-    drive = Drive(kernel, mailbox, driver)
-    telemetry = Telemetry(kernel)
-    link = Link(driver.port, drive, telemetry, kernel.identity)
+    except MemoryError:
+        sys.stderr.write("MEMORY_SHORT: no memory left while starting; outputs stay off\n")
+        return 1
     if kernel.failure is None:
         driver.start(kernel)
     else:
-        # Outputs were never enabled and never will be; the link says why.
+        # The link lives on to say why nothing can be armed.
         sys.stderr.write("%s: %s\n" % kernel.failure)
     try:
         while driver.alive():

@@ -197,3 +197,43 @@ def test_the_interrupt_path_runs_with_the_heap_locked(micropython, folder):
         )
         assert done.stdout.strip() == said, done.stderr
     script.unlink()
+
+
+@pytest.mark.micropython
+@pytest.mark.parametrize("heap", ["60k", "150k"])
+def test_too_little_memory_ends_with_its_name_and_nothing_enabled(micropython, folder, heap):
+    done = subprocess.run(
+        [*micropython, "-X", f"heapsize={heap}", "main.py"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("MEMORY_SHORT: ")
+    assert done.stdout == ""
+
+
+@pytest.mark.micropython
+def test_a_folder_without_a_unit_and_wrong_arguments_end_with_a_sentence(micropython, folder, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare)
+
+    def run(*arguments):
+        return subprocess.run(
+            [*micropython, "main.py", *arguments],
+            cwd=bare,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    done = run("--fault", "smoke")
+    assert done.returncode == 1
+    assert done.stderr.startswith("no fault of the virtual board is called smoke")
+    (bare / "unit.json").write_text("{")
+    assert run().stderr.startswith("KERNEL_FAILED: unit.json cannot be used")
+    (bare / "unit.json").unlink()
+    assert run().stderr.startswith("KERNEL_FAILED: unit.json cannot be used")

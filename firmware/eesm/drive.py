@@ -321,7 +321,7 @@ class Drive:
         try:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
-            raise Refused(OUT_OF_RANGE, str(error)) from error
+            raise Refused(OUT_OF_RANGE, str(error))
         if self.state == READY:
             self._enter(RUNNING)
 
@@ -364,7 +364,7 @@ class Drive:
             if changed:
                 self.mailbox.post(changed, None, True)
         except ValueError as error:
-            raise Refused(OUT_OF_RANGE, str(error)) from error
+            raise Refused(OUT_OF_RANGE, str(error))
         self.settings[name] = value
         self.words = words
 

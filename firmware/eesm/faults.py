@@ -144,7 +144,8 @@ FAULTS = (
         24,
         "ROTOR_BLOCKED",
         "the encoder did not move under the test torque",
-        "release brake or load, check the encoder's cable; a drive that must not move may switch the check off (check_direction = 0)",
+        "release brake or load, check the encoder's cable; a drive that must not move may switch the check "
+        "off (check_direction = 0)",
     ),
     (
         25,

@@ -106,10 +106,10 @@ def load(folder="."):
         with open(folder + "/unit.json") as file:
             unit = json.load(file)
         kernel = Kernel(unit)
-    except MemoryError as error:
-        raise KernelError("no memory left while loading unit.json") from error
+    except MemoryError:
+        raise KernelError("MEMORY_SHORT: no memory left while loading unit.json; outputs stay off")
     except (OSError, ValueError, KeyError) as error:
-        raise KernelError("unit.json cannot be used: %s" % repr(error)) from error
+        raise KernelError("KERNEL_FAILED: unit.json cannot be used: %s" % repr(error))
     try:
         with open(folder + "/tables.bin", "rb") as file:
             kernel.fill_tables(array("h", file.read()))
