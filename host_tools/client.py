@@ -642,14 +642,21 @@ class Drive:
         return self.now()
 
     def sleep(self, seconds: float) -> None:
-        """Let device time pass: advance() on a fast drive, else wall time."""
+        """Let device time pass: by advance() on a fast drive, else by waiting until it has."""
         self._pass(seconds)
 
     def _pass(self, seconds: float) -> float:
+        periods = round(seconds / self.t_pwm)
         if self.identity.fast:
-            self.advance(round(seconds / self.t_pwm))
-        else:
-            time.sleep(seconds)
+            self.advance(periods)
+            return seconds
+        self._heartbeat()
+        end = self.now() + periods
+        left = periods
+        while left > 0:
+            time.sleep(min(left * self.t_pwm, 0.1))
+            self._heartbeat()  # its answer brings the device period
+            left = (end - self.now() + (1 << 29) & wire.PERIOD_MASK) - (1 << 29)
         return seconds
 
     def quit(self) -> None:

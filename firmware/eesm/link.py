@@ -9,6 +9,7 @@ fault; meanwhile only that session's commands are obeyed, and only its messages 
 life.  Stopping is everybody's right.
 """
 
+import gc
 import json
 import os
 import struct
@@ -56,6 +57,12 @@ def interpreter():
 def new_token():
     """A number that another client will not guess by accident; never 0."""
     return struct.unpack("<I", os.urandom(4))[0] or 1
+
+
+def memory_free():
+    """Bytes of heap that are left; 0 where nobody counts them, as on CPython."""
+    count = getattr(gc, "mem_free", None)
+    return count() if count else 0
 
 
 def cut(text, room):
@@ -306,16 +313,16 @@ class Link:
                 size = file.seek(0, 2)
                 file.seek(min(offset, size))
                 data = file.read(wire.MAX_PAYLOAD - wire.ANSWER_SIZE - 8)
-        except OSError as error:
+        except OSError:
             raise Refused(
                 wire.NOT_HERE, "this board has no %s; build and load its folder again" % self.schema
-            ) from error
+            )
         return struct.pack("<II", size, offset) + data
 
     def _status(self, fields, tail):
         decoder, drive = self.decoder, self.drive
         return struct.pack(
-            "<BBI10I",
+            "<BBI12I",
             drive.state,
             self._owns(fields[0]),
             drive.fault_word(),
@@ -329,6 +336,8 @@ class Link:
             self.refused,
             self.telemetry.dropped_ever,
             drive.events_lost,
+            getattr(drive.driver, "late", 0),
+            memory_free(),
         )
 
     def _heartbeat(self, fields, tail):
@@ -371,15 +380,15 @@ class Link:
     def _name(self, tail):
         try:
             return str(tail, "utf-8")
-        except (UnicodeError, ValueError) as error:
-            raise ValueError("a setting's name is text") from error
+        except (UnicodeError, ValueError):
+            raise ValueError("a setting's name is text")
 
     def _get(self, fields, tail):
         name = self._name(tail)
         try:
             return struct.pack("<d", self.drive.get_setting(name))
-        except TypeError as error:
-            raise Refused(wire.UNKNOWN, "%s is not a number" % name) from error
+        except TypeError:
+            raise Refused(wire.UNKNOWN, "%s is not a number" % name)
 
     def _set(self, fields, tail):
         name = self._name(tail)

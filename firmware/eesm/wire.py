@@ -116,6 +116,8 @@ COUNTERS = (
     "refused",  # requests answered by an error
     "stream_dropped",  # rows that had to make way
     "events_dropped",
+    "late",  # times that the board fell behind its clock
+    "memory_free",  # bytes of heap, 0 where it has no bound
 )
 
 # Codes of an ERROR; the first five are those of `eesm.drive`.
