@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableSequence
 from functools import cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from eesm.table import CONSTANT, MEMORY, TRANSIENT, Signal
 
@@ -42,6 +42,12 @@ class BlockView:
     refuses what does not fit with OverflowError or ValueError, a list takes anything.  Arrays are
     sub-views, transients plain attributes.
     """
+
+    if TYPE_CHECKING:  # the signals are attributes of a subclass made for the layout
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: int) -> None: ...
 
     def __init__(
         self,
