@@ -207,6 +207,7 @@ _UNIT: dict[str, dict[str, _Key | _Choice]] = {
         ),
         "dead_time_zone": _positive("A", 1000, "phase current at which it is compensated in full"),
         "host_timeout": _Key("s", 0.05, 60, "silence of the host that stops the drive", 0.5),
+        "check_direction": _count(0, 1, "1: arming moves the shaft a little to check the encoder", 1),
     },
 }
 _UNIT_OPTIONAL = ("transmission", "encoder")
@@ -383,6 +384,7 @@ class Control:
     dead_time_compensated: float
     dead_time_zone: float
     host_timeout: float
+    check_direction: int
 
 
 @dataclass(frozen=True)

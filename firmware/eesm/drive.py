@@ -528,7 +528,7 @@ class Drive:
         elif state == ANGLE:
             self.angle_known = True
             self._enter(FIELD_UP)
-        elif state == FIELD_UP and not self.checked and self.settings.get("check_direction", 1):
+        elif state == FIELD_UP and not self.checked and self.settings["check_direction"]:
             self._enter(DIRECTION)
         else:
             self.checked = True

@@ -43,6 +43,7 @@ SETTINGS = {
     "dead_time_compensated": ("s", 0.0, 1e-5, "dead time that is compensated"),
     "encoder_offset": ("turn", 0.0, 1.0, "electrical phase where the encoder counts 0"),
     "host_timeout": ("s", 0.05, 60.0, "silence of the host that stops the drive"),
+    "check_direction": ("1", 0, 1, "1: arming moves the shaft a little to check the encoder"),
 }
 
 
