@@ -140,6 +140,9 @@ class Signals(SignalSet):
     position: int = state("one", 0, 0, 32767, "1", "encoder counts from its zero, within a turn")
     theta_encoder: int = transient("turn", 30, 0, PHASE_MASK, "turn", "electrical phase by the encoder")
     theta_e: int = state("turn", 30, 0, PHASE_MASK, "turn", "electrical phase of the d axis, tracked")
+    offset_tracked: int = state(
+        "turn", 30, 0, Q30_MAX, "turn", "theta_offset that the tracked phase includes"
+    )
     theta_error: int = transient("turn", 18, -65536, 65535, "turn", "encoder phase less tracked phase")
     w_step: int = state("turn", 30, -(1 << 27), 1 << 27, "turn", "electrical phase covered in one period")
     w_shift: int = constant("one", 0, 0, 12, "1", "w_step >> w_shift is w_e", 9)
@@ -305,8 +308,11 @@ class Signals(SignalSet):
     i_f_max: int = parameter("i_f", 15, 0, Q15_MAX, "A", "highest field current", 20000)
     i_f_slack: int = parameter("i_f", 15, 0, Q15_MAX, "A", "lag of i_f for which i_d does not help")
     i_d_help: int = parameter("i", 15, 0, Q15_MAX, "A", "most that i_d gives up for the field")
-    k_help: int = gain("i_d given up per lag of i_f: field_help * L_f / (1.5 * M)")
+    k_help: int = gain("i_d that moves i_f by its lag at constant flux: L_f / (1.5 * M)")
     k_help_shift: int = shift("shift of k_help")
+    help_share: int = parameter("one", 15, 0, Q15_MAX, "1", "share of the field's lag that i_d makes up for")
+    k_psi_help: int = gain("torque flux won per i_d given up: 1.5 * M^2 / L_f - (L_d - L_q)")
+    k_psi_help_shift: int = shift("shift of k_psi_help")
     k_speed_axis: int = gain("|w_e| * u_nominal / u_dc to the speed axis of the tables")
     k_speed_axis_shift: int = shift("shift of k_speed_axis")
     k_torque_axis: int = gain("|torque| to the square of the tables' torque axis")

@@ -73,3 +73,17 @@ def test_tracker_settles_on_angle_and_speed(speed_hz: float) -> None:
     ahead = 2 * math.pi * (turns + 1.5 * speed_hz / f_pwm)
     assert abs(s.sin_out / 32767 - math.sin(ahead)) < 0.006
     assert abs(s.cos_out / 32767 - math.cos(ahead)) < 0.006
+
+
+@given(st.integers(0, TURN - 1), st.integers(0, TURN - 1))
+def test_a_new_offset_turns_the_tracked_phase_without_any_speed(before: int, after: int) -> None:
+    s = make_signals(theta_offset=before, k_pll_p=14000, k_pll_p_shift=6, k_pll_i=8000, k_pll_i_shift=11)
+    s.encoder_counts, s.encoder_gain_high, s.encoder_gain_low = 4096, 16, 0
+    for _ in range(3):
+        read_encoder(s)
+        track_angle(s)
+    s.theta_offset = after
+    read_encoder(s)
+    track_angle(s)
+    assert s.w_step == 0
+    assert s.theta_e == s.theta_encoder == after

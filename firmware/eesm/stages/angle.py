@@ -31,9 +31,13 @@ def read_encoder(s: Signals) -> None:
 def track_angle(s: Signals) -> None:
     """Second-order tracker (PLL): smooths the quantised phase and yields the speed.
 
-    theta_e += w + kp * error; w += ki * error.  No lag at constant speed.
+    theta_e += w + kp * error; w += ki * error.  No lag at constant speed.  A new offset of the
+    encoder turns the tracked phase with it, so that finding the angle looks like no motion.
     """
     expected = s.theta_e + s.w_step
+    if s.theta_offset != s.offset_tracked:
+        expected = (expected + wrap(s.theta_offset - s.offset_tracked)) & PHASE_MASK
+        s.offset_tracked = s.theta_offset
     s.theta_error = sat(wrap(s.theta_encoder - expected) >> 12, 65535)
     s.theta_e = (expected + ((s.theta_error * s.k_pll_p) >> s.k_pll_p_shift)) & PHASE_MASK
     s.w_step = sat(s.w_step + ((s.theta_error * s.k_pll_i) >> s.k_pll_i_shift), 0x8000000)
