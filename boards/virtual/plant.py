@@ -16,10 +16,12 @@ Model (amplitude-invariant dq, d = field axis, field not referred, motor referen
 
 Method: the inverter holds u_ab over the period, so in the frame that stands still where the rotor
 is at mid-period the voltage integrates exactly; the rotor's turn is two exact half rotations, and
-only R*i and the speed are midpoint values.  One step a period is therefore enough below 27 periods a
-electrical turn, two above.  Energies are summed by Simpson's rule, apart from the integration itself, so that
+only R*i and the speed are midpoint values.  One step a period is therefore enough above 31 periods a
+electrical turn, two below.  Energies are summed by Simpson's rule, apart from the integration itself, so that
 their balance (see `energy_residual`) witnesses its error.
 """
+
+from math import exp, sqrt
 
 try:
     import micropython  # pyright: ignore
@@ -62,34 +64,35 @@ COS = const(13)  # of the electrical angle
 SIN = const(14)
 U_RISE = const(15)  # V, by which u_dc rose in the last period
 W_RISE = const(16)  # rad/s, by which w_m rose
-BEND_D = const(17)  # A, mean of i_d within the last period less i_d in its middle
+BEND_D = const(17)  # A, mean of i_d over the last step less i_d in its middle
 BEND_Q = const(18)
-TORQUE_NOW = const(19)  # N.m, air gap, at this instant
-AGE = const(20)  # periods since the direction was computed anew
-MAIN_D = const(21)  # Wb, main flux of the saturated machine
-MAIN_Q = const(22)
-CONDUCTS = const(23)  # 0 while the six open switches and their diodes carry nothing
+BEND_F = const(19)
+TORQUE_NOW = const(20)  # N.m, air gap, at this instant
+AGE = const(21)  # periods since the direction was computed anew
+MAIN_D = const(22)  # Wb, main flux of the saturated machine
+MAIN_Q = const(23)
+CONDUCTS = const(24)  # 0 while the six open switches and their diodes carry nothing
 # --- results of the last period
-TORQUE = const(24)  # N.m, air gap, mean
-U_F = const(25)  # V, mean at the field terminals
-U_ALPHA = const(26)  # V, mean, machine's own phase order
-U_BETA = const(27)
+TORQUE = const(25)  # N.m, air gap, mean
+U_F = const(26)  # V, mean at the field terminals
+U_ALPHA = const(27)  # V, mean, machine's own phase order
+U_BETA = const(28)
 # --- energies in J since the beginning
-E_BATTERY = const(28)  # out of the battery's emf
-E_BATTERY_LOSS = const(29)
-E_CLAMP = const(30)  # into the brake resistor
-E_SUPPLY = const(31)  # out of the exciter's own supply
-E_STATOR = const(32)  # from the inverter into the stator
-E_FIELD = const(33)  # from the exciter into the field
-E_COPPER_S = const(34)  # stator (and switches that conduct)
-E_COPPER_F = const(35)  # field, brushes
-E_IRON = const(36)
-E_SHAFT = const(37)  # air gap to shaft
-E_FRICTION = const(38)
-E_LOAD = const(39)  # shaft to load
-E_BRAKE = const(40)
-E_THROUGHPUT = const(41)  # sum of |energy| through the terminals, for judging the residual
-_X_SIZE = const(42)
+E_BATTERY = const(29)  # out of the battery's emf
+E_BATTERY_LOSS = const(30)
+E_CLAMP = const(31)  # into the brake resistor
+E_SUPPLY = const(32)  # out of the exciter's own supply
+E_STATOR = const(33)  # from the inverter into the stator
+E_FIELD = const(34)  # from the exciter into the field
+E_COPPER_S = const(35)  # stator (and switches that conduct)
+E_COPPER_F = const(36)  # field, brushes
+E_IRON = const(37)
+E_SHAFT = const(38)  # air gap to shaft
+E_FRICTION = const(39)
+E_LOAD = const(40)  # shaft to load
+E_BRAKE = const(41)
+E_THROUGHPUT = const(42)  # sum of |energy| through the terminals, for judging the residual
+_X_SIZE = const(43)
 
 # --- constants c ----------------------------------------------------------------------------------
 H = const(0)  # s, period
@@ -266,7 +269,7 @@ def invert_saturated(x, c, psi_d, psi_q, psi_f, opened):
 
 
 @micropython.native
-def find_diode_voltage(x, c, cos_1, sin_1, d_1, q_1, psi_f, h, u):
+def find_diode_voltage(x, c, cos_1, sin_1, d_1, q_1, psi_f, h, u, iron):
     """Voltage that the diodes of six open switches put on the machine; to x[U_ALPHA], x[U_BETA].
 
     A leg is at 0 while its current is positive, at u while it is negative, between them when it
@@ -280,7 +283,8 @@ def find_diode_voltage(x, c, cos_1, sin_1, d_1, q_1, psi_f, h, u):
     if x[I_F] <= 0.0 and c[K_FF] * psi_f - c[K_FD] * d_1 < 0.0:
         k_dd = c[PER_L_D]
         i_d = k_dd * d_1
-    i_q = k_qq * q_1
+    i_d = i_d - iron * q_1
+    i_q = k_qq * q_1 + iron * d_1
     i_alpha = i_d * cos_1 - i_q * sin_1
     i_beta = i_d * sin_1 + i_q * cos_1
     # Admittance in stator coordinates, of half the link voltage over a period, times 2/3 (Clarke).
@@ -439,7 +443,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     w_mid = w_0 + 0.5 * x[W_RISE]
     half = c[HALF_TURN] * w_mid
     q = half * half
-    if q > 0.014 and steps < 2.0:
+    if q > 0.01 and steps < 2.0:
         steps = 2.0
     if steps != 1.0:
         h = h / steps
@@ -517,6 +521,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
                     psi_f + h * (v_f - r_f * i_f0),
                     h,
                     u,
+                    iron,
                 )
                 u_alpha = x[U_ALPHA]
                 u_beta = x[U_BETA]
@@ -553,6 +558,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             i_q0 = 0.0
             x[BEND_D] = 0.0
             x[BEND_Q] = 0.0
+            x[BEND_F] = 0.0
             torque_0 = -k_t * iron * psi_d * psi_d
             torque_sum = torque_sum + 6.0 * torque_0
             loss_iron = loss_iron - torque_0 * h * w_mid
@@ -592,7 +598,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             # --- end; R*i with the mean of i, which bends within the step
             d_1 = d_0 + h * (v_d - resistance * (i_dm + x[BEND_D]))
             q_1 = q_0 + h * (v_q - resistance * (i_qm + x[BEND_Q]))
-            psi_f = psi_f + h * (v_f - r_f * i_fm)
+            psi_f = psi_f + h * (v_f - r_f * (i_fm + x[BEND_F]))
             psi_d = d_1 * cos_h + q_1 * sin_h
             psi_q = q_1 * cos_h - d_1 * sin_h
             if saturated != 0.0:
@@ -634,6 +640,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             mean_q = (j_q0 + 4.0 * i_qm + j_q1) * 0.16666666666666666
             x[BEND_D] = mean_d - i_dm
             x[BEND_Q] = mean_q - i_qm
+            x[BEND_F] = (i_f0 - 2.0 * i_fm + i_f1) * 0.16666666666666666
             energy_s = energy_s + v_d * mean_d + v_q * mean_q
             copper_s = (
                 copper_s
@@ -715,11 +722,12 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     else:
         x[E_SUPPLY] = x[E_SUPPLY] + energy_f
     u_0 = x[U_DC]
-    i_load = energy_s / (period * u)
     if u_0 > c[CLAMP]:
-        i_load = i_load + u * c[PER_R_CLAMP]
-        x[E_CLAMP] = x[E_CLAMP] + u * u * c[PER_R_CLAMP] * period
+        burnt = u * u * c[PER_R_CLAMP] * period
+        energy_s = energy_s + burnt
+        x[E_CLAMP] = x[E_CLAMP] + burnt
     if c[BATTERY_LOST] == 0.0:
+        i_load = energy_s / (period * u)
         emf = c[EMF]
         r_b = c[R_BATTERY]
         final = emf - r_b * i_load
@@ -731,7 +739,8 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             i_load * (i_load * period - gap * c[K_LOSS_1]) + gap * gap * c[K_LOSS_2]
         )
     else:
-        u_1 = u_0 - i_load * period / c[C_DC]
+        u_1 = u_0 * u_0 - 2.0 * energy_s / c[C_DC]
+        u_1 = sqrt(u_1) if u_1 > 0.0 else 0.0
     if u_1 < 0.01:
         u_1 = 0.01
     x[U_RISE] = u_1 - u_0
@@ -781,8 +790,6 @@ def make_plant(plant, seed=0, options=None):
     by the seed if missing), w_m, i_f (A), iron_loss (0: off, the default), held (1: an external
     machine holds the speed), dead_time_zone (A), substeps (steps of a period, 1 by default).
     """
-    from math import exp
-
     values = dict(plant)
     values.update(options or {})
     x = [0.0] * _X_SIZE

@@ -1,0 +1,168 @@
+"""The simulated sensors: quantisation, noise, offset, gain, encoder, failures."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boards.virtual import plant, sensors
+from boards.virtual.sensors import inject, make_sensors, sample, settle
+from host_tools.jitted import compile_plant
+from host_tools.units import load
+
+CLEAN: dict[str, Any] = {"adc_noise": 0.0, "offset_i_a": 0, "offset_i_b": 0, "offset_i_f": 0}
+
+
+def build(name: str = "a", seed: int = 1, **options: Any) -> tuple[list, list, list[int]]:
+    y, k = make_sensors(load(name).as_plant(), seed, options)
+    return y, k, [0] * 5
+
+
+def look(values: list[float], y: list, k: list, raw: list[int]) -> list[int]:
+    sample(values, y, k, raw)
+    return list(raw)
+
+
+def test_sensors_read_the_first_words_of_the_plant() -> None:
+    assert [plant.I_A, plant.I_B, plant.I_F, plant.U_DC, plant.TURNS] == [0, 1, 2, 3, 4]
+
+
+@given(st.floats(-1.2, 1.2), st.floats(-1.2, 1.2), st.floats(-1.2, 1.2), st.floats(0, 1.2))
+def test_converter_rounds_to_the_nearest_count_and_saturates(a: float, b: float, f: float, u: float) -> None:
+    unit = load("a")
+    y, k, raw = build(**CLEAN)
+    full = (unit.sensing.i_full_scale, unit.sensing.i_full_scale, unit.sensing.i_f_full_scale)
+    values = [a * full[0], b * full[1], f * full[2], u * unit.sensing.u_dc_full_scale, 0.0]
+    found = look(values, y, k, raw)
+    for n, share in enumerate((a, b, f)):
+        assert abs(found[n] - max(0, min(4095, 2048 + 2048 * share))) <= 0.5 + 1e-6
+    assert abs(found[3] - min(4095, 4096 * u)) <= 0.5 + 1e-6
+
+
+def test_noise_is_normal_and_independent() -> None:
+    """Standard deviation of 1 count on every channel, no correlation between them or in time."""
+    y, k, raw = build(adc_noise=1.0)
+    values = [10.3, -5.2, 1.7, 48.0, 0.2]
+    rows = np.array([look(values, y, k, raw)[:4] for _ in range(20000)], float)
+    # a rounding to whole counts adds 1/12 to the variance
+    assert rows.std(axis=0) == pytest.approx((1 + 1 / 12) ** 0.5, rel=0.03)
+    between = np.corrcoef(rows.T) - np.eye(4)
+    assert np.abs(between).max() < 0.03
+    assert abs(np.corrcoef(rows[1:, 0], rows[:-1, 0])[0, 1]) < 0.03
+
+
+def test_offset_and_gain_error() -> None:
+    y, k, raw = build(adc_noise=0.0, offset_i_a=7, gain_error_i_b=0.01, offset_u_dc=-3)
+    found = look([0.0, 35.0, 0.0, 37.5, 0.0], y, k, raw)
+    assert found[0] == 2055
+    assert found[1] == 2048 - 11 + 1034
+    assert found[3] == 2045
+
+
+def turn(y: list, k: list, raw: list[int], path: list[float]) -> list[int]:
+    return [look([0.0, 0.0, 0.0, 48.0, place % 1.0], y, k, raw)[4] for place in path]
+
+
+@pytest.mark.parametrize("counts", [4096, 1000, 20000])
+@pytest.mark.parametrize("backwards", [0, 1])
+def test_incremental_encoder_counts_both_ways_and_wraps(counts: int, backwards: int) -> None:
+    """Ten turns forward and back end at the count where they began, whatever divides 2**16."""
+    y, k, raw = build(encoder_counts=counts, encoder_reversed=backwards)
+    settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+    start = raw[4]
+    steps = [0.3 + i / 50 for i in range(501)]
+    forward = turn(y, k, raw, steps)
+    sign = -1 if backwards else 1
+    assert (forward[-1] - start) % 65536 == sign * 10 * counts % 65536
+    assert all(0 <= n < 65536 for n in forward)
+    back = turn(y, k, raw, steps[::-1])
+    assert back[-1] == start
+
+
+def test_incremental_encoder_begins_anywhere() -> None:
+    begun = set()
+    for seed in range(50):
+        y, k, raw = build(seed=seed)
+        settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+        begun.add(raw[4])
+        after = look([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)[4]
+        assert after == raw[4] == y[1]
+    assert len(begun) == 50 and max(begun) > 40000
+
+
+@pytest.mark.parametrize("backwards", [0, 1])
+@given(st.floats(0, 0.999), st.floats(0, 0.999))
+def test_absolute_encoder_counts_zero_at_its_offset(backwards: int, offset: float, place: float) -> None:
+    y, k, raw = build("b", encoder_absolute=1, encoder_offset=offset, encoder_reversed=backwards)
+    settle([0.0, 0.0, 0.0, 48.0, place], y, k, raw)
+    share = (place - offset / 6) % 1.0
+    if backwards:
+        share = -share % 1.0
+    assert raw[4] == int(share * 4096) or abs(share * 4096 - round(share * 4096)) < 1e-6
+
+
+def test_inverted_shunts() -> None:
+    y, k, raw = build(**CLEAN)
+    values = [7.0, -14.0, 1.0, 48.0, 0.0]
+    right = look(values, y, k, raw)
+    inject(k, "shunt_inverted_a")
+    inject(k, "shunt_inverted_b")
+    wrong = look(values, y, k, raw)
+    assert (wrong[0] - 2048, wrong[1] - 2048) == pytest.approx((2048 - right[0], 2048 - right[1]), abs=1)
+    inject(k, "shunt_inverted_a", False)
+    assert look(values, y, k, raw)[0] == right[0]
+
+
+@pytest.mark.parametrize(("name", "n"), [("adc_stuck_a", 0), ("adc_stuck_b", 1), ("adc_stuck_f", 2)])
+def test_stuck_converter_keeps_its_last_count(name: str, n: int) -> None:
+    y, k, raw = build(**CLEAN)
+    first = look([5.0, 5.0, 1.0, 48.0, 0.0], y, k, raw)
+    inject(k, name)
+    later = look([9.0, 9.0, 2.0, 40.0, 0.1], y, k, raw)
+    assert [later[i] == first[i] for i in range(4)] == [i == n for i in range(4)]
+    inject(k, name, False)
+    assert look([9.0, 9.0, 2.0, 40.0, 0.1], y, k, raw)[n] != first[n]
+
+
+def test_lost_encoder_stands_still_and_reversed_one_counts_back() -> None:
+    y, k, raw = build()
+    settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+    first = raw[4]
+    inject(k, "encoder_lost")
+    assert turn(y, k, raw, [0.3, 0.31, 0.32]) == [first] * 3
+    y, k, raw = build()
+    inject(k, "encoder_reversed")
+    settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+    assert (turn(y, k, raw, [0.31])[0] - raw[4]) % 65536 in range(65536)
+    assert (raw[4] - first) % 65536 in (65536 - 41, 65536 - 40)
+
+
+def test_every_fault_has_a_name_that_injects() -> None:
+    for name in sensors.FAULTS:
+        before = build()[1]
+        after = build()[1]
+        inject(after, name)
+        assert after != before
+        inject(after, name, False)
+        assert after == before
+    for name in plant.FAULTS:
+        _, before = plant.make_plant(load("a").as_plant(), 1)
+        _, after = plant.make_plant(load("a").as_plant(), 1)
+        plant.inject(after, name)
+        assert after != before
+        plant.inject(after, name, False)
+        assert after == before
+
+
+def test_numba_samples_like_cpython() -> None:
+    _, compiled = compile_plant()
+    y, k, raw = build(adc_noise=1.3)
+    states = np.array(y, float), np.array(k), np.zeros(5, np.int32)
+    for n in range(3000):
+        values = [60.0 - n * 0.05, -50.0 + n * 0.04, n * 0.003, 70.0 - n * 0.02, (n * 0.0137) % 1.0]
+        sample(values, y, k, raw)
+        compiled(np.array(values), *states)
+        assert list(states[2]) == raw
+    assert list(states[0]) == y
