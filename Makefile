@@ -27,7 +27,7 @@ MAKEFLAGS += --no-builtin-rules
 
 .PHONY: help
 help: ## print this list
-	@echo "eesm: motor control for electrically excited synchronous machines"
+	@echo "eesm: motor control for externally excited synchronous machines"
 	@echo
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo

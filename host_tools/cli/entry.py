@@ -34,7 +34,7 @@ COMMANDS = (
     ("Make it", "build", "bench", "Link a unit and lay out what its board holds."),
 )
 
-INTRODUCTION = """Motor control for electrically excited synchronous machines.
+INTRODUCTION = """Motor control for externally excited synchronous machines.
 
 \b
 Start here:
