@@ -13,6 +13,7 @@ PYTEST_ARGS ?=
 JOBS ?= auto
 
 DEMO_STAMP := $(STAMPS)/demo
+SIM_STAMP := $(STAMPS)/sim
 TEST_STAMP := $(STAMPS)/test
 CHECK_STAMP := $(STAMPS)/check
 MICROPYTHON_STAMP := $(STAMPS)/micropython
@@ -43,11 +44,11 @@ demo: $(DEMO_STAMP) $(MICROPYTHON_STAMP) ## boot the firmware on MicroPython, dr
 	$(BIN)/eesm demo --unit $(UNIT)
 
 .PHONY: simulate
-simulate: $(TEST_STAMP) ## run the demo's scenario in one process, far faster than real time
+simulate: $(SIM_STAMP) ## run the demo's scenario in one process, far faster than real time
 	$(BIN)/eesm simulate --unit $(UNIT)
 
 .PHONY: bench
-bench: $(TEST_STAMP) ## measure the simulation beside plain CPython; writes build/bench/simulate.json
+bench: $(SIM_STAMP) ## measure the simulation beside plain CPython; writes build/bench/simulate.json
 	$(BIN)/python -m host_tools.bench
 
 .PHONY: check
@@ -85,6 +86,10 @@ python:
 # The demo needs little; compilers and type checkers come only with the targets that use them.
 $(DEMO_STAMP): pyproject.toml | python
 	@$(INSTALL) log plot
+	@mkdir -p $(@D) && touch $@
+
+$(SIM_STAMP): pyproject.toml | python
+	@$(INSTALL) log plot sim optimum
 	@mkdir -p $(@D) && touch $@
 
 # A machine without a C compiler gets zig's.
