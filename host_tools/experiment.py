@@ -79,6 +79,7 @@ class Experiment:
             true = unit.as_plant() | options
             for name in ("i_a", "i_b", "i_f"):
                 self.set_raw(**{name + "_offset": round(16 * (2048 + float(true["offset_" + name])))})
+            self.set_raw(offset_tracked=self.kernel.read("theta_offset"))
             if w_m:  # the tracker starts at speed
                 self.set(w_e=w_m * self.p)
                 self.set_raw(w_step=self.kernel.read("w_e") << self.constant("w_shift"))

@@ -37,7 +37,7 @@ SETTINGS = {
     "torque_limit": ("N.m", 0.0, 1e5, "torque that the drive may use"),
     "torque_slew": ("N.m/s", 0.1, 1e8, "slope of the torque reference"),
     "field_floor": ("1", 0.0, 1.0, "share of i_f_max that is kept up while ready or running"),
-    "field_help": ("1", 0.0, 4.0, "how strongly i_d helps a lagging field, 0 not at all"),
+    "field_help": ("1", 0.0, 4.0, "share of a lagging field's deficit that i_d makes up for, 0.95 at most"),
     "u_margin": ("1", 0.0, 0.3, "share of the voltage vector kept back by the current control"),
     "dead_time_zone": ("A", 1e-3, 1000.0, "phase current at which dead time is compensated in full"),
     "dead_time_compensated": ("s", 0.0, 1e-5, "dead time that is compensated"),
@@ -211,7 +211,11 @@ def derive(settings, base=None):
     words["torque_limit"] = _within(settings["torque_limit"] / torque * Q15, 0, 32767)
     words["torque_slew"] = _within(settings["torque_slew"] * t_outer / torque * Q15, 1, 32767)
 
-    put("k_help", settings["field_help"] * l_f / (1.5 * m) * i_f / i)
+    # Giving up i_d at constant field flux wins torque only where this is positive.
+    won = 1.5 * m * m / l_f - (l_d - l_q)
+    put("k_psi_help", max(0.0, won) * i / psi)
+    put("k_help", l_f / (1.5 * m) * i_f / i)
+    words["help_share"] = _within(min(settings["field_help"], 0.95) * Q15, 0, 32767) if won > 0 else 0
     words["i_f_slack"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)
     words["i_d_help"] = _within(0.6 * settings["i_max"] / i * Q15, 0, 32767)
 

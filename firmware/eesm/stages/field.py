@@ -24,7 +24,8 @@ def control_field(s: Signals) -> None:
     """u_f for the field mode, within what the exciter can do; `field_excess` is u_f - R_f*i_f.
 
     Current control is the field row of the internal-model design for the coupled d-f plant:
-    u_f = I_f + L_f*w_f*e_f + 1.5*M*w_d*e_d, anti-windup by back-calculation.  Reverse voltage
+    u_f = I_f + L_f*w_f*e_f + 1.5*M*w_d*e_d, anti-windup by back-calculation.  While the field lags,
+    an i_d that falls to help it may not turn the exciter against it.  Reverse voltage
     is not counted on once the current is so low that the exciter's diodes end it.
     """
     u_f_min = 0
@@ -42,7 +43,10 @@ def control_field(s: Signals) -> None:
     elif s.field_mode == FIELD_CURRENT:
         error = sat15(s.i_f_ref - s.i_f)
         drop = s.field_integral >> 15
-        asked = drop + amplify(error, s.k_f_p, s.k_f_p_shift) + amplify(s.d_error, s.k_f_d, s.k_f_d_shift)
+        kick = amplify(s.d_error, s.k_f_d, s.k_f_d_shift)
+        if kick < 0 and error > s.i_f_slack:
+            kick = 0
+        asked = drop + amplify(error, s.k_f_p, s.k_f_p_shift) + kick
         u_f = asked
         if u_f > s.u_f_max:
             u_f = s.u_f_max

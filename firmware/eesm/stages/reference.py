@@ -66,24 +66,28 @@ def choose_field(s: Signals) -> None:
         s.i_f_ref = blend_i_f(s, corner, share)
         if s.i_f_ref < s.i_f_floor:
             s.i_f_ref = s.i_f_floor
-        s.i_d_next = sat(blend_i_d(s, corner, share) - help_field(s), s.i_max)
+        if s.i_f_ref > s.i_f_max:
+            s.i_f_ref = s.i_f_max
+        i_d = blend_i_d(s, corner, share)
+        s.i_d_next = sat(i_d - help_field(s, i_d), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
 
 
-def help_field(s: Signals) -> int:
-    """How far i_d goes below its optimum while the field current lags behind its reference.
+def help_field(s: Signals, i_d: int) -> int:
+    """How far to go below the best `i_d` while the field lags behind its reference.
 
-    The exciter sets only how fast the field flux rises; at that flux, i_f gains
-    1.5*M/L_f for every ampere that i_d gives up (flux conservation), and with it the torque.
-    As i_f arrives, i_d returns to the optimum.
+    The exciter sets only how fast the field flux rises; at that flux, i_f gains 1.5*M/L_f for
+    every ampere that i_d gives up (flux conservation), and with it the torque.  The lag is that
+    which i_f would have at the best i_d, so what is given up does not act back on itself.
     """
-    lag = s.i_f_ref - s.i_f - s.i_f_slack
     give = 0
-    if lag > 0:
-        give = amplify(lag, s.k_help, s.k_help_shift)
-        if give > s.i_d_help:
-            give = s.i_d_help
+    if s.i_f_ref > s.i_f + s.i_f_slack:
+        lag = sat15(amplify(s.i_f_ref - s.i_f - s.i_f_slack, s.k_help, s.k_help_shift) + i_d - s.i_d)
+        if lag > 0:
+            give = mul15(lag, s.help_share)
+            if give > s.i_d_help:
+                give = s.i_d_help
     return give
 
 
@@ -98,7 +102,10 @@ def choose_i_q(s: Signals) -> None:
     if room < 0:  # i_max was lowered since i_d_ref was chosen
         room = 0
     limit = root_of(s, room)
-    psi = s.psi_t
+    # The flux there will be when i_d has arrived: else torque overshoots while the field is helped.
+    psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_ref), s.k_psi_help, s.k_psi_help_shift)
+    if psi > Q15_MAX:
+        psi = Q15_MAX
     if psi < s.psi_t_min:
         psi = s.psi_t_min
     s.torque = sat15((s.i_q * s.psi_t) >> s.torque_shift)
