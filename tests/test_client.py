@@ -11,6 +11,7 @@ import threading
 import time
 import tty
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -484,6 +485,35 @@ def test_garbage_on_the_line_is_counted_and_survived(virtual):
         assert counters["malformed"] + counters["too_long"] + counters["bad_crc"] >= 40
         drive.arm()
         drive.stop()
+
+
+@pytest.mark.slow
+def test_the_firmware_survives_byte_soup_and_nonsense_without_losing_memory(virtual):
+    random = Random(5)
+    with Drive.connect(virtual.port) as drive:
+        free = []
+        line = drive.connection
+        for _ in range(6):
+            for _ in range(40):
+                line._serial.write(random.randbytes(random.randrange(200)))
+                # Well framed, with the session's own token, but nonsense inside; arming alone is none.
+                kind = random.choice([k for k in wire.REQUESTS if k < wire.BENCH_LOAD and k != wire.ARM])
+                size = struct.calcsize(wire.REQUESTS[kind][1]) + random.randrange(3)
+                payload = struct.pack("<I", line.token) + random.randbytes(size)
+                line._serial.write(b"\0" + wire.pack(kind, random.randrange(0x10000), 0, payload))
+                if kind == wire.HELLO:
+                    line.hello()
+            line._serial.write(b"\0")
+            line.hello()
+            assert drive.state == "off"
+            free.append(drive.status().counters["memory_free"])
+        counters = drive.status().counters
+        assert counters["malformed"] > 100
+        assert counters["refused"] > 20
+        assert free[-1] > free[0] - 5000
+        drive.arm()
+        drive.stop()
+    assert virtual.said() == ""
 
 
 @pytest.mark.slow

@@ -59,10 +59,17 @@ def new_token():
     return struct.unpack("<I", os.urandom(4))[0] or 1
 
 
-def memory_free():
-    """Bytes of heap that are left; 0 where nobody counts them, as on CPython."""
+def memory_free(idle):
+    """Bytes of heap that are left; 0 where nobody counts them, as on CPython.
+
+    What could be collected counts as used, unless the drive is idle and there is time to collect it.
+    """
     count = getattr(gc, "mem_free", None)
-    return count() if count else 0
+    if count is None:
+        return 0
+    if idle:
+        gc.collect()
+    return count()
 
 
 def cut(text, room):
@@ -337,7 +344,7 @@ class Link:
             self.telemetry.dropped_ever,
             drive.events_lost,
             getattr(drive.driver, "late", 0),
-            memory_free(),
+            memory_free(drive.state in (OFF, FAULT)),
         )
 
     def _heartbeat(self, fields, tail):
