@@ -15,9 +15,9 @@ import numba
 
 from boards.virtual import plant, sensors
 
-# Division by zero gives infinity instead of a check at every division; no fast-math, so that
+# Kept between runs (5 s to compile).  Division by zero gives infinity instead of a check at every division; no fast-math, so that
 # numba and CPython round alike.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True}
 
 
 def compile_with(function: Callable, replaced: dict[str, Any]) -> Callable:
