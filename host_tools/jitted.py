@@ -15,8 +15,8 @@ import numba
 
 from boards.virtual import plant, sensors
 
-# Kept between runs (5 s to compile).  Division by zero gives infinity instead of a check at every division; no fast-math, so that
-# numba and CPython round alike.
+# The compiled code is kept between runs (it takes 5 s).  Division by zero gives infinity instead of a
+# check at every division; no fast-math, so that numba and CPython round alike.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True}
 
 
