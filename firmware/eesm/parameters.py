@@ -179,6 +179,7 @@ def derive(settings, base=None):
     put("k_d_f", m / l_f * u_f / u)
     put("k_d_i", r_s * w_c * t_s * i / u * Q15, 2)
     put("k_d_a", r_s * t_s / sigma_l_d * Q15, 2)
+    put("k_ahead", t_s * u / psi)
     put("k_q_p", l_q * w_c * i / u)
     put("k_q_i", r_s * w_c * t_s * i / u * Q15, 2)
     put("k_q_a", r_s * t_s / l_q * Q15, 2)
