@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eesm import wire
+from eesm import signals, telemetry, wire
 from eesm.drive import FAULT, OFF, READY, RUNNING
+from host_tools import client as client_module
 from tests.link_bench import Board, Client
 
 
@@ -415,6 +416,20 @@ def test_a_capture_that_cannot_be_is_refused(board, client, fields, count, what)
     code, text = client.refusal(wire.CAPTURE_SETUP, fields, bytes(2 * count))
     assert code == wire.OUT_OF_RANGE
     assert what in text
+
+
+def test_rings_are_as_the_signal_table_says():
+    for name in (
+        "STREAM_CHANNELS",
+        "STREAM_ROW",
+        "STREAM_ROWS",
+        "CAPTURE_CHANNELS",
+        "CAPTURE_ROWS",
+        "CAPTURE_DONE",
+    ):
+        assert getattr(telemetry, name) == getattr(signals, name)
+    for name in ("STREAM_CHANNELS", "CAPTURE_CHANNELS", "CAPTURE_ROWS", "CAPTURE_WAITING", "CAPTURE_DONE"):
+        assert getattr(client_module, name) == getattr(signals, name)
 
 
 # --- the bench around a virtual drive -----------------------------------------------------------
