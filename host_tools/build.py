@@ -14,7 +14,7 @@ import sys
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ class Linked:
     program: Program
     unit: dict[str, Any]  # content of unit.json
     schema: dict[str, Any]  # content of schema.json
-    tables: array[int]  # content of tables.bin
+    tables: array[int]  # content of tables.bin: the arrays that unit["tables"] names, one after the other
 
 
 def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
@@ -117,43 +117,47 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
         "kernel_hash": program.identity,
         "schema_hash": schema["hash"],
     }
+    tables = tables_of(unit)
     data = unit_data(settings, program.layout, identity, unit.as_plant())
-    return Linked(program, data, schema, tables_of(settings))
+    data["tables"] = list(tables)
+    return Linked(program, data, schema, array("h", chain(*tables.values())))
 
 
-def tables_of(settings: Mapping[str, Any]) -> array[int]:
-    """Words of the reference tables, in the order of `eesm.kernel.TABLES`."""
-    return copper_tables(settings)
+def tables_of(unit: Unit) -> dict[str, list[int]]:
+    """Words of the reference tables by the name of their signal, for speed up to the unit's highest.
 
-
-def copper_tables(settings: Mapping[str, Any]) -> array[int]:
-    """Tables by the closed form of least copper loss: no field weakening, torque by current alone.
-
-    All three currents go with the square root of torque; i_f stops at its limit (reference: loss-
-    minimal currents, linear machine below the voltage limit).
+    Rows: electrical speed over dc-link voltage, in even steps.  Columns: torque, in even steps of its
+    square root.  Where a torque is out of reach, the currents are those of the highest in reach.
     """
+    import numpy as np
+
+    from host_tools.references.envelope import max_torque
+    from host_tools.references.machine import LinearMachine, u_max_of
+    from host_tools.references.solver import solve
+
+    settings = unit.as_settings()
     bases = parameters.bases(settings)
-    p, m, r_s, r_f = (settings[name] for name in ("pole_pairs", "M", "R_s", "R_f"))
-    saliency = settings["L_d"] - settings["L_q"]
-    rho = r_f * saliency**2 / (1.5 * r_s * m**2)
-    ratio_q = sqrt(r_f * (1 + rho) / (1.5 * r_s))
-    ratio_d = r_f * saliency / (1.5 * r_s * m)
-    per_square = 1.5 * p * m * (1 + rho) * ratio_q
-    i_d: list[int] = []
-    i_f: list[int] = []
-    for column in range(POINTS):
-        torque = settings["table_torque_end"] * (column / (POINTS - 1)) ** 2
-        field = min(sqrt(torque / per_square), settings["i_f_max"])
-        i_f.append(_word(field / bases["i_f"]))
-        i_d.append(_word(field * ratio_d / bases["i"]))
-    most: list[int] = []
-    for row in range(POINTS):
-        speed = settings["table_speed_end"] * row / (POINTS - 1)  # rad/s per V of the link
-        torque = settings["torque_max"]
-        if row:
-            torque = min(torque, 1.5 * p * 0.55 / speed * settings["i_max"])
-        most.append(_word(torque / bases["torque"]))
-    return array("h", i_d * POINTS + i_f * POINTS + most)
+    machine = LinearMachine.of_motor(unit.motor)
+    floor = unit.control.field_floor * unit.motor.i_f_max
+    u_dc = unit.dc_link.u_nominal
+    w_e = np.linspace(0.0, 1.0, POINTS) * float(settings["table_speed_end"]) * u_dc
+    goal = np.linspace(0.0, 1.0, POINTS) ** 2 * float(settings["table_torque_end"])
+    u_max = float(u_max_of(u_dc))
+    most = max_torque(machine, w_e, u_max, None, floor)
+    least = np.where(np.isnan(most), 0.0, floor)  # at high speed the voltage may not allow the floor
+    i_d, i_f = np.empty((POINTS, POINTS)), np.empty((POINTS, POINTS))
+    for level in np.unique(least):
+        rows = least == level
+        most[rows] = max_torque(machine, w_e[rows], u_max, None, level)
+        reach = np.minimum(goal, most[rows, None] * (1 - 1e-6))
+        found = solve(machine, reach, w_e[rows, None], u_max, level)
+        i_d[rows], i_f[rows] = found.i_d, found.i_f
+    most = np.minimum(most, unit.limits.torque_max)
+    return {
+        "table_i_d": [_word(value / bases["i"]) for value in i_d.ravel()],
+        "table_i_f": [_word(value / bases["i_f"]) for value in i_f.ravel()],
+        "table_torque": [_word(value / bases["torque"]) for value in most],
+    }
 
 
 def _word(per_unit: float) -> int:

@@ -12,7 +12,6 @@ from eesm import parameters
 
 SINE_WORDS = 641
 ROOT_WORDS = 257
-TABLES = ("table_i_d", "table_i_f", "table_torque")
 
 
 class KernelError(Exception):
@@ -62,9 +61,9 @@ class Kernel:
             block[start + k] = min(32768, round(32768 * sqrt(k / 256)))
 
     def fill_tables(self, tables):
-        """Copy the words of tables.bin to their places."""
+        """Copy the words of tables.bin, the arrays of unit["tables"] in order, to their places."""
         first = 0
-        for name in TABLES:
+        for name in self.unit["tables"]:
             start, count = self.offset[name], self.length[name]
             for k in range(count):
                 self.block[start + k] = int(tables[first + k])
