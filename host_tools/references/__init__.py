@@ -7,4 +7,5 @@ oracle       the same by scipy, as an independent check (extra `optimum`)
 strategies   optimum, i_d = 0, constant field, unity power factor, field proportional to torque
 envelope     highest torque over speed
 table        what the board looks up, and a twin of its look-up in integers
+judge        torque, loss and voltage of a table beside the optimum
 """

@@ -48,15 +48,15 @@ def least_loss(
     torque_unit = 1.5 * machine.pole_pairs * machine.psi(0.0, 0.0, machine.i_f_max)[0] * machine.i_max
     watt_unit = max(1e-3, 1e-2 * machine.R_f * machine.i_f_max**2)
     constraints = [
-        {"type": "eq", "fun": lambda x: (torque(machine, *(x * scale)) - torque_wanted) / torque_unit},
+        {"type": "eq", "fun": lambda x: (torque(machine, *_split(x * scale)) - torque_wanted) / torque_unit},
         {"type": "ineq", "fun": lambda x: 1.0 - x[0] ** 2 - x[1] ** 2},
-        {"type": "ineq", "fun": lambda x: 1.0 - (voltage(machine, *(x * scale), w_e) / u_max) ** 2},
+        {"type": "ineq", "fun": lambda x: 1.0 - (voltage(machine, *_split(x * scale), w_e) / u_max) ** 2},
     ]
     bounds = [(-1.0, 1.0), (-1.0, 1.0), (field_floor / machine.i_f_max, 1.0)]
     best: Point | None = None
     for start in starts:
         found = minimize(
-            lambda x: float(loss(machine, *(x * scale), w_e)) / watt_unit,
+            lambda x: float(loss(machine, *_split(x * scale), w_e)) / watt_unit,
             np.array(start) * (1.0, sign, 1.0),
             method="SLSQP",
             bounds=bounds,
@@ -81,12 +81,12 @@ def max_torque(machine: Machine, w_e: float, u_max: float) -> float:
     torque_unit = 1.5 * machine.pole_pairs * machine.psi(0.0, 0.0, machine.i_f_max)[0] * machine.i_max
     constraints = [
         {"type": "ineq", "fun": lambda x: 1.0 - x[0] ** 2 - x[1] ** 2},
-        {"type": "ineq", "fun": lambda x: 1.0 - (voltage(machine, *(x * scale), w_e) / u_max) ** 2},
+        {"type": "ineq", "fun": lambda x: 1.0 - (voltage(machine, *_split(x * scale), w_e) / u_max) ** 2},
     ]
     best = 0.0
     for start in STARTS:
         found = minimize(
-            lambda x: -float(torque(machine, *(x * scale))) / torque_unit,
+            lambda x: -float(torque(machine, *_split(x * scale))) / torque_unit,
             np.array(start),
             method="SLSQP",
             bounds=[(-1.0, 1.0), (0.0, 1.0), (0.0, 1.0)],
@@ -96,3 +96,7 @@ def max_torque(machine: Machine, w_e: float, u_max: float) -> float:
         if all(c["fun"](found.x) > -1e-6 for c in constraints):
             best = max(best, -float(found.fun) * torque_unit)
     return best
+
+
+def _split(x: np.ndarray) -> tuple[float, float, float]:
+    return x[0], x[1], x[2]

@@ -60,7 +60,7 @@ def solve(
         *(np.asarray(value, dtype=float) for value in (torque, w_e, u_max))
     )
     # A machine is symmetric in the sign of i_q: solve for torque >= 0, braking as negative speed.
-    t = np.abs(torque).ravel() / (1.5 * machine.pole_pairs)
+    t = np.abs(torque.ravel()) / (1.5 * machine.pole_pairs)
     w = (np.where(torque < 0, -1.0, 1.0) * w_e).ravel()
     u = u_max.ravel()
     if line is None:
@@ -72,8 +72,9 @@ def solve(
     ok = miss <= TOLERANCE
     watts = np.asarray(loss(machine, i_d, i_q, i_f, w), dtype=float)
     i_q = np.where(torque.ravel() < 0, -i_q, i_q)
-    found = [np.where(ok, x, np.nan).reshape(torque.shape) for x in (i_d, i_q, i_f, watts)]
-    return Currents(*found, ok.reshape(torque.shape))
+    shape = torque.shape
+    i_d, i_q, i_f, watts = (np.where(ok, value, np.nan).reshape(shape) for value in (i_d, i_q, i_f, watts))
+    return Currents(i_d, i_q, i_f, watts, ok.reshape(shape))
 
 
 def least_miss(machine: LinearMachine, t: Array, w_e: Array, u_max: Array, line: Line) -> np.ndarray:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from host_tools.references.envelope import max_torque
 from host_tools.references.machine import Array, LinearMachine
 from host_tools.references.solver import TOLERANCE, Currents, Line, limits_of_i_d, optimal_line, solve
 
@@ -52,7 +51,7 @@ def solve_strategy(
     """Currents of a strategy for torque in N.m at electrical speed and voltage limit.
 
     `field` (A) is the i_f of constant_field, i_f_max if missing.  `torque_at_full_field` (N.m) is where
-    proportional_field reaches i_f_max, the highest torque at standstill if missing.
+    proportional_field reaches i_f_max; if missing, the one that takes i_max at every torque.
     """
     line = line_of(name, machine, field_floor)
     if line is not None:
@@ -61,7 +60,7 @@ def solve_strategy(
         i_f = np.full(np.shape(torque), machine.i_f_max if field is None else field)
         return solve_at_field(machine, torque, w_e, u_max, i_f)
     if torque_at_full_field is None:
-        torque_at_full_field = float(max_torque(machine, 0.0, 1e9))
+        torque_at_full_field = 1.5 * machine.pole_pairs * machine.M * machine.i_f_max * machine.i_max
     share = np.minimum(np.abs(torque) / torque_at_full_field, 1.0)
     found = solve_at_field(machine, torque, w_e, u_max, np.maximum(share * machine.i_f_max, field_floor))
     return _only(found, np.abs(found.i_d) <= NEAR * machine.i_max)
@@ -136,5 +135,7 @@ def _unity_line(machine: LinearMachine, field_floor: float) -> Line:
 
 def _only(found: Currents, ok: np.ndarray) -> Currents:
     """The points of `found` where `ok`, nan elsewhere."""
-    kept = [np.where(ok, x, np.nan) for x in (found.i_d, found.i_q, found.i_f, found.loss)]
-    return Currents(*kept, ok & found.ok)
+    i_d, i_q, i_f, watts = (
+        np.where(ok, value, np.nan) for value in (found.i_d, found.i_q, found.i_f, found.loss)
+    )
+    return Currents(i_d, i_q, i_f, watts, ok & found.ok)
