@@ -8,7 +8,6 @@ Time passes only by `advance`, hundreds of times faster than real time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from boards.virtual.plant import LOAD_TORQUE
@@ -16,51 +15,15 @@ from eesm.drive import OFF, READY, RUNNING, STATES, TICK_PERIODS, Drive
 from eesm.mailbox import Mailbox
 from eesm.parameters import SETTINGS
 from eesm.signals import STREAM_ROW, STREAM_ROWS
+from host_tools.client import Event, Identity
 from host_tools.loop import Loop
+from host_tools.stream import Row
 from host_tools.units import Unit
 
 PERIOD_MASK = (1 << 30) - 1
 # In these states, with nothing on its way to the kernel, a tick changes nothing: take ten at once.
 CALM = (OFF, READY, RUNNING)
 CALM_PERIODS = 10 * TICK_PERIODS
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who answers, as `host_tools.client.Identity`."""
-
-    board: str
-    unit: str
-    firmware: str
-    kernel_hash: str
-    schema_hash: str
-    interpreter: str = "numba"
-    bench: bool = True
-    fast: bool = True
-    port: str = "simulation"
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something the drive reports by itself."""
-
-    period: int
-    kind: str
-    text: str
-
-
-class Row:
-    """One row of a stream: `row.period`, `row.time` in s, `row["i_q"]` in SI, `row.raw` integers."""
-
-    def __init__(self, stream: Stream, period: int, raw: tuple[int, ...]) -> None:
-        self.period = period
-        self.time = period * stream.t_pwm
-        self.raw = raw
-        self._stream = stream
-
-    def __getitem__(self, name: str) -> float:
-        place = self._stream.names.index(name)
-        return self.raw[place] * self._stream.steps[place]
 
 
 class Stream:
@@ -76,6 +39,7 @@ class Stream:
         self.names = tuple(names)
         self.units = tuple(table[name].unit for name in names)
         self.steps = tuple(kernel.step[name] for name in names)
+        self.column = {name: place for place, name in enumerate(self.names)}
         self.divider = max(1, round(1 / (rate_hz * loop.t_pwm)))
         self.rate_hz = 1 / (self.divider * loop.t_pwm)
         self._simulation = simulation
@@ -120,7 +84,8 @@ class Simulation:
         self.mailbox = Mailbox(kernel)
         self.drive = Drive(kernel, self.mailbox)
         names = ("board", "unit", "firmware", "kernel_hash", "schema_hash")
-        self.identity = Identity(**{name: kernel.identity[name] for name in names})
+        known = {name: kernel.identity[name] for name in names}
+        self.identity = Identity(**known, interpreter="numba", bench=True, fast=True, port="simulation")
         self.bases = self.loop.bases
         self.t_pwm = self.loop.t_pwm
         self._stream: Stream | None = None

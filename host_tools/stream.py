@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from eesm import wire
 from host_tools.link_errors import DriveError
@@ -16,12 +17,21 @@ from host_tools.schema import SignalInfo
 ROWS_KEPT = 2_000_000
 
 
+class Columns(Protocol):
+    """What a row needs of its stream, which may also be a simulation's."""
+
+    t_pwm: float
+    names: tuple[str, ...]
+    steps: tuple[float, ...]
+    column: dict[str, int]
+
+
 class Row:
     """One row of a stream: `row.period`, `row.time` in s, `row["i_q"]` in SI, `row.raw` integers."""
 
     __slots__ = ("_stream", "period", "raw")
 
-    def __init__(self, stream: Stream, period: int, raw: tuple[int, ...]) -> None:
+    def __init__(self, stream: Columns, period: int, raw: tuple[int, ...]) -> None:
         self._stream = stream
         self.period = period
         self.raw = raw
