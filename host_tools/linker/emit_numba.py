@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from host_tools.interpreter import cache_folder
+
 from .ir import Item, Routine
 from .layout import Layout
 from .text import TextEmitter, split_index
@@ -39,19 +41,12 @@ def emit_numba(routines: Sequence[Routine], layout: Layout) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept between runs (EESM_CACHE, else the user's cache folder)."""
-    named = os.environ.get("EESM_CACHE")
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eesm"
-    return base / "kernels"
-
-
 def load_numba(
     text: str, names: Sequence[str], folder: Path | None = None
 ) -> dict[str, Callable[[Any], None]]:
     """The functions of an emitted module, from a file, so that numba can keep what it compiled."""
     name = "eesm_kernel_" + hashlib.sha256(text.encode()).hexdigest()[:16]
-    file = (folder or cache_folder()) / f"{name}.py"
+    file = (folder or cache_folder() / "kernels") / f"{name}.py"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}.part")

@@ -7,6 +7,7 @@ What the board's compiler makes of a text decides its form here (cycles on armv6
 - locals live in registers in the order in which they appear, so the busiest two are named first;
 - a comparison makes a bool and tests that (9); an integer is tested at once (4): `x == c` is
   written as `not x ^ c`, `x < 0` as `x >> 31`;
+- the left operand waits on the stack while the right one is computed: the simple one comes right;
 - saturation at constants compares twice (31): one range test (13) lets what is far inside pass.
 Words wrap on the board and in these forms only signs and zeros are looked at, so each form is
 exact for all words.
@@ -18,7 +19,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from .cost import weighted
-from .ir import BINDING, Assign, Compare, Const, Expr, If, Local, Neg, Op, Routine, Test, Truth, read_by
+from .ir import (
+    BINDING,
+    COMMUTATIVE,
+    Assign,
+    Compare,
+    Const,
+    Expr,
+    If,
+    Load,
+    Local,
+    Neg,
+    Op,
+    Routine,
+    Test,
+    Truth,
+    read_by,
+)
 from .layout import Layout
 from .text import NEG_BINDING, TextEmitter
 
@@ -55,6 +72,8 @@ class ViperEmitter(TextEmitter):
         # `-a` of a local in a register negates the local itself (MicroPython 1.25, every machine).
         if isinstance(expr, Neg) and isinstance(expr.value, Local):
             expr = Op("-", Const(0), expr.value)
+        if isinstance(expr, Op) and expr.op in COMMUTATIVE and is_simple(expr.left) > is_simple(expr.right):
+            expr = Op(expr.op, expr.right, expr.left)
         return super().expr(expr, outer)
 
     def comparison(self, test: Compare) -> str:
@@ -69,6 +88,11 @@ class ViperEmitter(TextEmitter):
             word = "not " if op == ">=" else ""
             return word + self.expr(Op(">>", left, Const(SIGN_SHIFT)), 0)
         return super().comparison(test)
+
+
+def is_simple(expr: Expr) -> bool:
+    """Whether a value is one load: it can come last, so that nothing waits on the stack for it."""
+    return isinstance(expr, (Const, Local, Load))
 
 
 def saturated_span(stmt: If) -> int | None:

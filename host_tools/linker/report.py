@@ -18,7 +18,7 @@ OPERATION = 2.0
 COMPARISON = 9.0
 LARGE_LITERAL = 4.0
 SMALL_LITERAL = 1.0
-BYTES_PER_CYCLE = 1.5
+BYTES_PER_CYCLE = 2.2
 
 
 def statement_cycles(stmt: Stmt, layout: Layout) -> float:
