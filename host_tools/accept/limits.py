@@ -44,7 +44,8 @@ def ideal_t90(unit: Unit, start: float, goal: float) -> float:
     t, step = 0.0, 2e-5
     while t < 1.0:
         i_f = (psi_f - 1.5 * motor.M * i_d) / motor.L_f
-        torque = np.where(i_f >= 0, motor.torque(i_d, i_q, np.maximum(i_f, 0)), 0)
+        made = motor.torque(i_d, i_q, np.maximum(i_f, 0))  # pyright: ignore[reportArgumentType]  (arrays do too)
+        torque = np.where(i_f >= 0, made, 0)
         best = int(np.argmax(torque))
         if torque[best] >= wanted:
             return t
