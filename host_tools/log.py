@@ -235,9 +235,8 @@ class Run:
             if note["what"] == "state":
                 changes.append((max(changes[0][0], self.count_on(note["period"])), note["text"]))
         stops = [start for start, _ in changes[1:]] + [self.end]
-        return [
-            (name, start, stop) for (start, name), stop in zip(changes, stops, strict=True) if stop > start
-        ]
+        spans = zip(changes, stops, strict=True)
+        return [(name, start, stop) for (start, name), stop in spans if stop > start and name]
 
     @cached_property
     def faults(self) -> list[tuple[int, str]]:
@@ -489,7 +488,7 @@ def from_capture(drive: Any, taken: Any) -> Run:
     header = {"format": FORMAT, **describe(drive), "columns": steps, "divider": divider}
     note = {"note": "trigger", "period": taken.trigger_period}
     return Run(
-        header=header | {"state": ""},
+        header=header | {"state": "", "title": "Capture"},
         period=np.array(taken.periods, dtype=np.int64),
         columns={name: np.array(taken.columns[name]) for name in names},
         units=dict(taken.units),

@@ -135,6 +135,9 @@ def figure(run: Run, names: Sequence[str] = ()) -> Any:
             _draw_pane(axis, pane, run)
         _draw_phases(axes, run)
         _draw_faults(axes, run)
+        for note in run.notes_of("trigger"):
+            for axis in axes[1:]:
+                axis.axvline(run.time_of(note["period"]), color=VERMILION, lw=1.0, ls=":", zorder=5)
         axes[0].set_xlim(run.t[0], run.t[-1])
         for axis in axes[:-1]:
             axis.tick_params(labelbottom=False)
@@ -195,10 +198,23 @@ def _panes_of(run: Run, names: Sequence[str]) -> list[Pane]:
             derive(run, name)
         except KeyError as error:
             raise UsageError(f"{error.args[0]}.", "choose from these") from error
-        unit = UNITS.get(name) or run.units[name]
-        lines = groups.setdefault(unit, [])
-        lines.append(Line(name, name, CYCLE[len(lines) % len(CYCLE)], name.endswith("_ref")))
-    return [Pane("", unit, tuple(lines)) for unit, lines in groups.items()]
+        groups.setdefault(UNITS.get(name) or run.units[name], []).append(Line(name, name, ""))
+    return [Pane("", unit, _coloured(lines)) for unit, lines in groups.items()]
+
+
+def _coloured(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """A colour each; a reference has that of its quantity, darker."""
+    given: dict[str, str] = {}
+    for line in lines:
+        base = line.name.removesuffix("_ref")
+        given.setdefault(base, CYCLE[len(given) % len(CYCLE)])
+    out = []
+    for line in lines:
+        base = line.name.removesuffix("_ref")
+        reference = base != line.name
+        colour = DARKER.get(given[base], INK) if reference else given[base]
+        out.append(Line(line.name, line.label, colour, reference))
+    return tuple(out)
 
 
 def _draw_pane(axis: Any, pane: Pane, run: Run) -> None:
@@ -255,6 +271,8 @@ def _draw_energy(axis: Any, run: Run) -> None:
 def _draw_states(axis: Any, run: Run) -> None:
     """The band of drive states on top."""
     span = run.t[-1] - run.t[0]
+    if not run.states:
+        axis.set_visible(False)
     for name, start, stop in run.states:
         left, right = start * run.t_pwm, stop * run.t_pwm
         axis.axvspan(left, right, color=STATE_COLOURS.get(name, GREY), lw=0)
@@ -316,7 +334,7 @@ def _draw_faults(axes: Sequence[Any], run: Run) -> None:
 
 def _draw_title(drawn: Any, run: Run, height: float) -> None:
     header = run.header
-    title = header.get("scenario", {}).get("title") or "Log"
+    title = header.get("scenario", {}).get("title") or header.get("title") or "Log"
     identity = header["identity"]
     about = (
         f"unit {identity['unit']} on board {identity['board']}   ·   "

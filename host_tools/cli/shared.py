@@ -58,7 +58,10 @@ def console() -> Any:
     """Where results go."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    shown = Console(highlight=False)
+    if not shown.is_terminal:
+        shown.width = 1000  # a file or a pipe has no edge to wrap at
+    return shown
 
 
 def live_text(drive: Drive, values: Mapping[str, float], state: str, seconds: float) -> str:
