@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from eesm import parameters
+from eesm.stages import reference
+from host_tools import build
 from host_tools.errors import MissingExtra
 from host_tools.references import oracle
 from host_tools.references.closed_form import copper_ratios, least_loss
@@ -33,6 +35,7 @@ from host_tools.references.table import (
     tables_of_unit,
 )
 from host_tools.units import Unit, load
+from tests.stages.bench import make_signals
 
 UNITS = ("a", "b", "c")
 RPM = np.pi / 30
@@ -424,6 +427,30 @@ def test_no_product_of_the_look_up_leaves_32_bits(name, monkeypatch):
                     assert abs(looked.torque) <= abs(demand)
                     assert abs(looked.i_d) <= Q15_MAX
                     assert 0 <= looked.i_f <= Q15_MAX
+
+
+def test_the_kernel_looks_up_what_the_twin_does(name):
+    """The stages and `look_up`, word by word, over random speeds, voltages and torques."""
+    unit = unit_of(name)
+    tables = tables_for(name, unit.control.field_floor)
+    arrays, words = build.tables_of(unit)
+    s = make_signals(**arrays, **words, torque_slew=Q15_MAX, i_max=Q15_MAX, i_f_max=Q15_MAX, i_f=Q15_MAX)
+    s.reference_mode = 1
+    rng = np.random.default_rng(3)
+    for _ in range(2000):
+        s.w_e = int(rng.integers(-Q15_MAX, Q15_MAX + 1) * rng.choice([0.05, 0.3, 1.0]))
+        s.inv_u_dc = int(rng.integers(8192, 20000))
+        s.torque_demand = int(rng.integers(-Q15_MAX, Q15_MAX + 1) * rng.choice([0.02, 1.0]))
+        wanted = look_up(tables, s.torque_demand, s.w_e, s.inv_u_dc, s.torque_ref)
+        if abs(wanted.torque - s.torque_ref) > Q15_MAX:  # the slew limit would hold it for a cycle
+            s.torque_ref = 0
+            continue
+        reference.limit_torque(s)
+        reference.choose_field(s)
+        assert s.torque_max == wanted.torque_max
+        assert s.torque_ref == wanted.torque
+        assert s.i_f_ref == max(wanted.i_f, s.i_f_floor)
+        assert s.i_d_next == wanted.i_d
 
 
 def test_the_torque_limit_settles_and_is_higher_in_braking():
