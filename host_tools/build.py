@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from eesm import parameters
-from eesm.signals import TABLE_POINTS, Signals
+from eesm.signals import Signals
 from eesm.table import PARAMETER, TABLE, Signal, signals_of
 from host_tools import __file__ as _package
 from host_tools.linker import Layout, Program, link
@@ -31,7 +31,6 @@ FIRMWARE = ROOT / "firmware"
 BOARD_MODULES = ("kernel", "mailbox", "drive", "startup", "faults", "parameters", "wire", "link", "telemetry")
 FIRMWARE_VERSION = "0.1.0"
 FORMAT = 1
-POINTS = TABLE_POINTS
 
 
 def rows_in(layout: Layout) -> dict[str, Signal]:
@@ -117,51 +116,34 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
         "kernel_hash": program.identity,
         "schema_hash": schema["hash"],
     }
-    tables = tables_of(unit)
+    tables, words = tables_of(unit)
     data = unit_data(settings, program.layout, identity, unit.as_plant())
     data["tables"] = list(tables)
+    data["initial"] |= words
     return Linked(program, data, schema, array("h", chain(*tables.values())))
 
 
-def tables_of(unit: Unit) -> dict[str, list[int]]:
-    """Words of the reference tables by the name of their signal, for speed up to the unit's highest.
+def tables_of(unit: Unit) -> tuple[dict[str, list[int]], dict[str, int]]:
+    """Reference tables by the name of their signal, and the words that go with them."""
+    from host_tools.references.table import tables_of_unit  # numpy, which only a build needs
 
-    Rows: electrical speed over dc-link voltage, in even steps.  Columns: torque, in even steps of its
-    square root.  Where a torque is out of reach, the currents are those of the highest in reach.
-    """
-    import numpy as np
-
-    from host_tools.references.envelope import max_torque
-    from host_tools.references.machine import LinearMachine, u_max_of
-    from host_tools.references.solver import solve
-
-    settings = unit.as_settings()
-    bases = parameters.bases(settings)
-    machine = LinearMachine.of_motor(unit.motor)
-    floor = unit.control.field_floor * unit.motor.i_f_max
-    u_dc = unit.dc_link.u_nominal
-    w_e = np.linspace(0.0, 1.0, POINTS) * float(settings["table_speed_end"]) * u_dc
-    goal = np.linspace(0.0, 1.0, POINTS) ** 2 * float(settings["table_torque_end"])
-    u_max = float(u_max_of(u_dc))
-    most = max_torque(machine, w_e, u_max, None, floor)
-    least = np.where(np.isnan(most), 0.0, floor)  # at high speed the voltage may not allow the floor
-    i_d, i_f = np.empty((POINTS, POINTS)), np.empty((POINTS, POINTS))
-    for level in np.unique(least):
-        rows = least == level
-        most[rows] = max_torque(machine, w_e[rows], u_max, None, level)
-        reach = np.minimum(goal, most[rows, None] * (1 - 1e-6))
-        found = solve(machine, reach, w_e[rows, None], u_max, level)
-        i_d[rows], i_f[rows] = found.i_d, found.i_f
-    most = np.minimum(most, unit.limits.torque_max)
-    return {
-        "table_i_d": [_word(value / bases["i"]) for value in i_d.ravel()],
-        "table_i_f": [_word(value / bases["i_f"]) for value in i_f.ravel()],
-        "table_torque": [_word(value / bases["torque"]) for value in most],
+    found = tables_of_unit(unit)
+    tables = {
+        "table_i_d": found.i_d,
+        "table_i_f": found.i_f,
+        "table_torque": found.torque_max,
+        "torque_inverse": found.torque_inverse,
+        "ratio_axis": found.ratio_axis,
+        "ratio_step": found.ratio_step,
     }
-
-
-def _word(per_unit: float) -> int:
-    return max(-32767, min(32767, round(per_unit * 32768)))
+    words = {
+        "torque_inverse_shift": found.torque_inverse_shift,
+        "ratio_step_shift": found.ratio_step_shift,
+        "table_bend": found.bend,
+        "k_share": found.k_share,
+        "k_share_shift": found.k_share_shift,
+    }
+    return tables, words
 
 
 def build(unit: Unit, out: Path) -> Path:

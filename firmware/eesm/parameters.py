@@ -219,10 +219,6 @@ def derive(settings, base=None):
     words["help_share"] = _within(min(settings["field_help"], 0.95) * Q15, 0, 32767) if won > 0 else 0
     words["i_f_slack"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)
     words["i_d_help"] = _within(0.6 * settings["i_max"] / i * Q15, 0, 32767)
-
-    # Axes of the reference tables, see `host_tools.references`.
-    put("k_speed_axis", base["w_e"] / u * 2 / settings["table_speed_end"])
-    put("k_torque_axis", torque / settings["table_torque_end"])
     return words
 
 

@@ -317,10 +317,14 @@ class Signals(SignalSet):
     help_share: int = parameter("one", 15, 0, Q15_MAX, "1", "share of the field's lag that i_d makes up for")
     k_psi_help: int = gain("torque flux won per i_d given up: 1.5 * M^2 / L_f - (L_d - L_q)")
     k_psi_help_shift: int = shift("shift of k_psi_help")
-    k_speed_axis: int = gain("|w_e| * u_nominal / u_dc to the speed axis of the tables")
-    k_speed_axis_shift: int = shift("shift of k_speed_axis")
-    k_torque_axis: int = gain("|torque| to the square of the tables' torque axis")
-    k_torque_axis_shift: int = shift("shift of k_torque_axis")
+    ratio_step_shift: int = parameter("one", 0, 0, 31, "1", "shift of ratio_step")
+    torque_inverse_shift: int = parameter("one", 0, 0, 31, "1", "shift of torque_inverse")
+    table_bend: int = parameter("one", 15, 0, Q15_MAX, "1", "curvature of 1/w within a cell of the tables")
+    k_share: int = gain("torque * w_e / u_dc^2 to the share that R_s takes of the voltage")
+    k_share_shift: int = shift("shift of k_share")
+    torque_scale: int = state(
+        "one", 0, 0, Q15_MAX, "1", "reciprocal of the highest torque at the present speed, as torque_inverse"
+    )
     speed_row: int = state("one", 0, 0, 15, "1", "row of the tables below the present speed")
     speed_share: int = state("one", 15, 0, Q15_MAX, "1", "share of the row above the present speed")
     psi_t_min: int = parameter("psi", 15, 1, Q15_MAX, "V.s", "least psi_t that i_q is computed from", 64)
@@ -374,6 +378,15 @@ class Signals(SignalSet):
     )
     table_torque: list[int] = table(
         "torque", 15, 0, Q15_MAX, "N.m", "highest torque by speed", 0, TABLE_POINTS
+    )
+    ratio_axis: list[int] = table(
+        "one", 14, 0, Q15_MAX, "1", "rows of the tables: w_e over u_dc, in bases", 0, TABLE_POINTS
+    )
+    ratio_step: list[int] = table(
+        "one", 0, 0, Q15_MAX, "1", "2**(15 + ratio_step_shift) over the width of a row", 0, TABLE_POINTS - 1
+    )
+    torque_inverse: list[int] = table(
+        "one", 0, 0, Q15_MAX, "1", "2**(15 + torque_inverse_shift) over table_torque", 0, TABLE_POINTS
     )
     stream_ring: list[int] = ring(
         "one", 0, -0x7FFFFFFF, 0x7FFFFFFF, "1", "rows for telemetry", 0, STREAM_ROW * STREAM_ROWS

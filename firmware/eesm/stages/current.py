@@ -11,7 +11,8 @@ def control_current(s: Signals) -> None:
     voltage fed forward (so it stays exact while the exciter saturates), both rotational
     voltages.  These are taken at the middle of the period in which the voltage will act: fluxes go on
     by what pushed them in the period before, and by half of what pushes now; without that, an axis
-    kicks the other at speeds where the rotor turns far within the delay.  Integrators see the realised voltage: I += T_s*R*w_c*(e + (u_lim - u)/(L*w_c)).
+    kicks the other at speeds where the rotor turns far within the delay.
+    Integrators see the realised voltage: I += T_s*R*w_c*(e + (u_lim - u)/(L*w_c)).
     """
     if s.bridge_mode == BRIDGE_CURRENT and s.faults == 0:
         d_push = sat15(

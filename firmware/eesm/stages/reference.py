@@ -1,8 +1,9 @@
 """Torque to current references: limits, loss-minimal tables, torque-first i_q.
 
-Three slots of the outer law.  The tables have 17 speed rows (electrical speed over dc-link
-voltage, so one table serves every u_dc) and 17 columns on a square-root torque axis, on which
-the optimal currents are straight lines.
+Three slots of the outer law.  `host_tools.references.table` makes the tables and has a twin of their
+look-up.  Rows: electrical speed over the voltage that R_s leaves, so one table serves motoring,
+braking and every u_dc.  Columns: (r + r^2)/2 with r the root of torque over the highest torque of the
+row; the optimal currents go with r, and the columns crowd where limits meet.
 """
 
 from eesm.signals import Q15_MAX, REFERENCE_CURRENT, Signals
@@ -10,23 +11,69 @@ from eesm.stages.fixed import amplify, magnitude, mul15, root_of, sat, sat15
 
 POINTS = 17
 LAST_ROW = 15
+SHARE_LOST = 0x4000  # most of the voltage squared that R_s may be thought to take or give, Q15
 
 
-def limit_torque(s: Signals) -> None:
-    """Place the speed on the tables' axis, find the torque the machine can give, limit the demand."""
+def find_ratio(s: Signals) -> int:
+    """|w_e| / sqrt(u_dc^2 - what R_s takes), Q14: torque * w_e > 0 takes voltage, braking gives some."""
     ratio = (magnitude(s.w_e) * s.inv_u_dc) >> 14
     if ratio > Q15_MAX:
         ratio = Q15_MAX
-    place = amplify(ratio, s.k_speed_axis, s.k_speed_axis_shift)
-    if place > 0x7FFF:
-        place = 0x7FFF
-    s.speed_row = place >> 11
-    s.speed_share = (place & 0x7FF) << 4
-    low = s.table_torque[s.speed_row]
-    s.torque_max = low + mul15(s.table_torque[s.speed_row + 1] - low, s.speed_share)
-    if s.torque_max > s.torque_limit:
-        s.torque_max = s.torque_limit
-    goal = sat(s.torque_demand, s.torque_max)
+    torque = s.torque_ref
+    if s.w_e < 0:
+        torque = -torque
+    per_volt = sat15((torque * s.inv_u_dc) >> 14)
+    per_volt = sat15((per_volt * ratio) >> 14)
+    lost = sat(amplify(per_volt, s.k_share, s.k_share_shift), SHARE_LOST)
+    # 1/sqrt(1 - x) - 1 = x/2 + 3/8*x^2 + 5/16*x^3
+    grown = mul15(lost, 0x4000 + mul15(lost, 0x3000 + mul15(lost, 0x2800)))
+    ratio = ratio + mul15(ratio, grown)
+    if ratio > s.ratio_axis[16]:
+        ratio = s.ratio_axis[16]
+    return ratio
+
+
+def find_row(s: Signals, ratio: int) -> int:
+    """The row of the tables at or below a ratio, 0 .. 15."""
+    row = 0
+    if ratio >= s.ratio_axis[8]:
+        row = 8
+    if ratio >= s.ratio_axis[row + 4]:
+        row = row + 4
+    if ratio >= s.ratio_axis[row + 2]:
+        row = row + 2
+    if ratio >= s.ratio_axis[row + 1]:
+        row = row + 1
+    return row
+
+
+def limit_torque(s: Signals) -> None:
+    """Place the speed on the tables' axis, find the torque the machine can give, limit the demand.
+
+    The highest torque goes with 1/w above the first row: along the chord, then one Newton step
+    towards the reciprocal of the other table; the share of a row bends alike.
+    """
+    ratio = find_ratio(s)
+    row = find_row(s, ratio)
+    share = ((ratio - s.ratio_axis[row]) * s.ratio_step[row]) >> s.ratio_step_shift
+    if share > Q15_MAX:
+        share = Q15_MAX
+    scale = s.torque_inverse[row]
+    scale = scale + mul15(s.torque_inverse[row + 1] - scale, share)
+    most = s.table_torque[row]
+    most = most + mul15(s.table_torque[row + 1] - most, share)
+    most = most - mul15(most, sat15(((most * scale) >> s.torque_inverse_shift) - 0x8000))
+    if row > 0:
+        share = share + mul15(mul15(share, Q15_MAX - share), s.table_bend)
+        if share > Q15_MAX:
+            share = Q15_MAX
+    if most > s.torque_limit:
+        most = s.torque_limit
+    s.speed_row = row
+    s.speed_share = share
+    s.torque_scale = scale
+    s.torque_max = most
+    goal = sat(s.torque_demand, most)
     s.torque_ref = s.torque_ref + sat(goal - s.torque_ref, s.torque_slew)
 
 
@@ -55,19 +102,18 @@ def choose_field(s: Signals) -> None:
         s.i_d_next = sat(s.i_d_set, s.i_max)
         s.i_f_ref = s.i_f_set
     else:
-        square = amplify(magnitude(s.torque_ref), s.k_torque_axis, s.k_torque_axis_shift)
+        square = (magnitude(s.torque_ref) * s.torque_scale) >> s.torque_inverse_shift
         if square > Q15_MAX:
             square = Q15_MAX
         place = root_of(s, square << 15)
+        place = (place + ((place * place) >> 15)) >> 1  # columns crowd towards the highest torque
         if place > 0x7FFF:
             place = 0x7FFF
         corner = s.speed_row * POINTS + (place >> 11)
         share = (place & 0x7FF) << 4
         s.i_f_ref = blend_i_f(s, corner, share)
-        if s.i_f_ref < s.i_f_floor:
+        if s.speed_row == 0 and s.i_f_ref < s.i_f_floor:  # above, the tables know whether voltage allows it
             s.i_f_ref = s.i_f_floor
-        if s.i_f_ref > s.i_f_max:
-            s.i_f_ref = s.i_f_max
         i_d = blend_i_d(s, corner, share)
         s.i_d_next = sat(i_d - help_field(s, i_d), s.i_max)
     if s.i_f_ref > s.i_f_max:
