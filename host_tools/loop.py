@@ -127,10 +127,15 @@ class Loop:
         Signals are the raw integers that the row's last step left, truths the words `truths` of the
         plant's state at the end of that period.
         """
+        return self.record_words(periods, [self.kernel.offset[name] for name in names], truths, every)
+
+    def record_words(
+        self, periods: int, words: Sequence[int], truths: Sequence[int] = (), every: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`record` for words of the block."""
         rows = periods // every
-        words = np.array([self.kernel.offset[name] for name in names], dtype=np.uint64)
-        states = np.array(truths, dtype=np.int64)
         signals = np.zeros((rows, len(words)), dtype=np.int64)
-        found = np.zeros((rows, len(states)))
-        self._record(self._bench, every, words, states, signals, found)
+        found = np.zeros((rows, len(truths)))
+        at, states = np.array(words, dtype=np.uint64), np.array(truths, dtype=np.int64)
+        self._record(self._bench, every, at, states, signals, found)
         return signals, found

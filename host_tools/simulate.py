@@ -17,6 +17,7 @@ from eesm.parameters import SETTINGS
 from eesm.signals import STREAM_ROW, STREAM_ROWS
 from host_tools.client import Event, Identity
 from host_tools.loop import Loop
+from host_tools.recording import Recording
 from host_tools.stream import Row
 from host_tools.units import Unit
 
@@ -88,6 +89,7 @@ class Simulation:
         self.identity = Identity(**known, interpreter="numba", bench=True, fast=True, port="simulation")
         self.bases = self.loop.bases
         self.t_pwm = self.loop.t_pwm
+        self.recording: Recording | None = None  # set it, and what the kernel is given is kept
         self._stream: Stream | None = None
         self._loads: list[tuple[int, float]] = []  # (periods from the start, torque)
         self._periods = 0
@@ -113,7 +115,10 @@ class Simulation:
                 count = min(count, until)
             if self._stream is not None:
                 count = min(count, self._stream.divider * (STREAM_ROWS // 2))
-            self.loop.run(count)
+            if self.recording is None:
+                self.loop.run(count)
+            else:
+                self.recording.run(self.loop, count)
             self._periods += count
             periods -= count
             self._left -= count

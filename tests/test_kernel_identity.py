@@ -6,9 +6,14 @@ C runs under UBSan, so a pass also says that nothing overflows on the way.
 import numpy as np
 import pytest
 
+from host_tools import scenario
 from host_tools.linker import Program
 from host_tools.linker.schedule import Schedule
 from host_tools.linker.trace import EngineFailure, compare_traces, run_engine
+from host_tools.recording import Recording
+from host_tools.runner import Runner
+from host_tools.simulate import Simulation
+from host_tools.units import load
 
 from .linker.kernel_inputs import corners, fill_tables_at_random, make_kernel, tuned_walk, walk
 
@@ -53,6 +58,34 @@ def test_corners_are_identical_on_all_engines(kernel):
     program, block = kernel
     trace = compare(program, corners(program, fill_tables_at_random(program, block, 3), STEPS, 13))
     assert share_of(program, trace, "gate_enable", 1) > 0.2, "the drive was off for most of the corners"
+
+
+class NoRecord:
+    """Takes what the runner logs."""
+
+    def begin(self, rows):
+        pass
+
+    def rows(self, rows):
+        pass
+
+    def note(self, kind, **content):
+        pass
+
+
+@pytest.mark.micropython
+def test_the_demo_scenario_replays_identically_on_all_engines():
+    """Every sample and letter of the whole scenario, recorded in closed loop, period by period."""
+    simulation = Simulation(load("a"))
+    simulation.recording = Recording(simulation.loop)
+    outcome = Runner(scenario.load("demo"), simulation, NoRecord()).run()
+    assert outcome.completed
+    schedule = simulation.recording.schedule()
+    assert schedule.steps > 150_000
+    program = simulation.loop.linked.program
+    trace = compare(program, schedule)
+    assert trace[-1].tolist() == simulation.loop.block[: program.layout.scalar_end].tolist()
+    assert share_of(program, trace, "gate_enable", 1) > 0.8
 
 
 @pytest.mark.parametrize("unit", ["b", "c"])
