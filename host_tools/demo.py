@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from host_tools.errors import MISSING, USAGE, ToolError
@@ -81,7 +82,19 @@ def build_board(unit: str, tell: Callable[[str], None] = lambda text: None) -> P
         raise ToolError(str(error), code=MISSING) from error
     tell(f"Linking the control law of unit {unit}")
     loaded = load_unit(unit)
-    return build.build(loaded, ROOT / "build" / "units" / loaded.name)
+    with linking():
+        return build.build(loaded, ROOT / "build" / "units" / loaded.name)
+
+
+@contextmanager
+def linking() -> Iterator[None]:
+    """What the linker refuses, with file, line and reason, as a ToolError."""
+    from host_tools.linker.errors import LinkError
+
+    try:
+        yield
+    except LinkError as error:
+        raise ToolError(f"The control law does not link: {error}", "correct that line", USAGE) from error
 
 
 def load_unit(name: str):

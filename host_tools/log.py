@@ -391,8 +391,7 @@ def _table(run: Run) -> dict[str, tuple[Array, str]]:
 
 def write_parquet(run: Run, path: str | Path) -> Path:
     """Write Parquet: units in each field's metadata, everything else as JSON under the key `eesm`."""
-    import pyarrow as pa
-
+    pa = _arrow()
     table = _table(run)
     content = {"header": run.header, "notes": run.notes, "cut": run.cut}
     schema = pa.schema(
@@ -414,8 +413,8 @@ def write_parquet(run: Run, path: str | Path) -> Path:
 
 def write_csv(run: Run, path: str | Path) -> Path:
     """Write CSV: comment lines with identity and units, then a header such as `i_d [A]`."""
-    import pyarrow as pa
-    import pyarrow.csv as csv
+    pa = _arrow()
+    from pyarrow import csv
 
     table = _table(run)
     identity = run.header["identity"]
@@ -471,11 +470,18 @@ def _numpy() -> Any:
     return numpy
 
 
-def _parquet() -> Any:
+def _arrow() -> Any:
     try:
-        import pyarrow.parquet
+        import pyarrow
     except ImportError as error:
         raise MissingExtra("pyarrow", "log", "Converting a log") from error
+    return pyarrow
+
+
+def _parquet() -> Any:
+    _arrow()
+    import pyarrow.parquet
+
     return pyarrow.parquet
 
 

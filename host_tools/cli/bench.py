@@ -60,7 +60,7 @@ def simulate(scenario: str, unit: str, out: Path, seed: int) -> int:
       eesm simulate demo --unit c -o build/c
     """
     from host_tools import scenario as scenarios
-    from host_tools.demo import load_unit, require_results
+    from host_tools.demo import linking, load_unit, require_results
     from host_tools.errors import MissingExtra
     from host_tools.execution import execute
 
@@ -74,7 +74,8 @@ def simulate(scenario: str, unit: str, out: Path, seed: int) -> int:
             from host_tools.simulate import Simulation
         except ImportError as error:
             raise MissingExtra(error.name or "numba", "sim", "The simulation") from error
-        bench = Simulation(load_unit(unit), seed)
+        with linking():
+            bench = Simulation(load_unit(unit), seed)
         result = execute(
             chosen,
             bench,  # pyright: ignore[reportArgumentType]
@@ -137,11 +138,12 @@ def build(unit: str, out: Path | None, report: bool) -> int:
     import json
 
     from host_tools import build as builder
-    from host_tools.demo import load_unit
+    from host_tools.demo import linking, load_unit
     from host_tools.devices import ROOT
 
     loaded = load_unit(unit)
-    folder = builder.build(loaded, out or ROOT / "build" / "units" / loaded.name)
+    with linking():
+        folder = builder.build(loaded, out or ROOT / "build" / "units" / loaded.name)
     identity = json.loads((folder / "unit.json").read_text())["identity"]
     files = [file for file in folder.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("w_e", "torque", "i_d", "i_q", "i_f", "u_dc")  # the live line
 SHOWN_RATE = 50.0
+WRAP = 1 << 30  # of the board's period counter
 
 
 def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,6 +95,7 @@ class Session:
             self.writer.begin(self.rows)
         self.values: dict[str, float] = dict.fromkeys(SHOWN, 0.0)
         self.state = drive.state
+        self._newest_row = self._newest_event = 0
 
     def step(self, wait: float = 0.1) -> None:
         """Let a little time pass; a fault or an unexpected stop is a ToolError."""
@@ -105,9 +107,11 @@ class Session:
             batch = self.rows.read(wait)
         if batch:
             self.values = {name: batch[-1][name] for name in SHOWN}
+            self._newest_row = batch[-1].period % WRAP
             if self.writer is not None:
                 self.writer.rows(batch)
         for event in drive.events():
+            self._newest_event = event.period
             if self.writer is not None:
                 self.writer.note("event", period=event.period, what=event.kind, text=event.text)
             if event.kind == "state":
@@ -145,6 +149,11 @@ class Session:
         from host_tools.link_errors import DriveError
 
         try:
+            # The event of the last change may still be on its way, and rows come after it.
+            for _ in range(20):
+                self.step(0.05)
+                if self.state == self.drive.state and self._newest_row > self._newest_event:
+                    break
             self.rows.close()
             self.step(0)
         except DriveError:
