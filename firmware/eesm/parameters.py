@@ -164,8 +164,10 @@ def derive(settings, base=None):
     def put(name, value, low_shift=0, top=32767):
         words[name], words[name + "_shift"] = split_gain(name, value, low_shift, top)
 
-    put("k_pll_p", 2 * 0.9 * w_p * t_s * 4096, 1, 16383)
-    put("k_pll_i", (w_p * t_s) ** 2 * 4096, 3, 16383)
+    # Three equal poles; an error is Q18, w_step Q30, a_step Q36 of a turn.
+    put("k_pll_p", 3 * w_p * t_s * 4096, 1, 16383)
+    put("k_pll_i", 3 * (w_p * t_s) ** 2 * 4096, 3, 16383)
+    put("k_pll_a", (w_p * t_s) ** 3 * 4096 * 64, 3, 16383)
 
     put("k_l_d", l_d * i / psi)
     put("k_l_q", l_q * i / psi)
@@ -215,6 +217,7 @@ def derive(settings, base=None):
     # Giving up i_d at constant field flux wins torque only where this is positive.
     won = 1.5 * m * m / l_f - (l_d - l_q)
     put("k_psi_help", max(0.0, won) * i / psi)
+    put("k_weaken", m / l_d * i_f / i)
     put("k_help", l_f / (1.5 * m) * i_f / i)
     words["help_share"] = _within(min(settings["field_help"], 0.95) * Q15, 0, 32767) if won > 0 else 0
     words["i_f_slack"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)

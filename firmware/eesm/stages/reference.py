@@ -11,6 +11,9 @@ from eesm.stages.fixed import amplify, magnitude, mul15, root_of, sat, sat15
 
 POINTS = 17
 LAST_ROW = 15
+FOLD_PERIODS = 12  # of saturation without a break, before i_q is given up
+FOLD_STEP = 0x600  # share of i_q in a cycle of four periods, Q15
+UNFOLD_STEP = 0x40
 SHARE_LOST = 0x4000  # most of the voltage squared that R_s may be thought to take or give, Q15
 
 
@@ -115,7 +118,7 @@ def choose_field(s: Signals) -> None:
         if s.speed_row == 0 and s.i_f_ref < s.i_f_floor:  # above, the tables know whether voltage allows it
             s.i_f_ref = s.i_f_floor
         i_d = blend_i_d(s, corner, share)
-        s.i_d_next = sat(i_d - help_field(s, i_d), s.i_max)
+        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
 
@@ -137,6 +140,34 @@ def help_field(s: Signals, i_d: int) -> int:
     return give
 
 
+def weaken_field(s: Signals) -> int:
+    """How far to go below the best i_d while the field current is still above its reference.
+
+    Above base speed the excess would take psi_d, and with it the voltage, over what there is.
+    """
+    give = 0
+    excess = s.i_f - s.i_f_ref - s.i_f_slack
+    if s.speed_row > 0 and excess > 0:
+        give = sat15(amplify(excess, s.k_weaken, s.k_weaken_shift))
+    return give
+
+
+def fold_back(s: Signals) -> None:
+    """Give up i_q while the voltage limit binds for long, and take it back slowly.
+
+    Less i_q needs less voltage in either axis, so the drive leaves the limit by itself whatever led
+    there: a falling link, a machine unlike its parameters, an acceleration too quick for the field.
+    """
+    fold = s.i_q_fold
+    if s.saturated > FOLD_PERIODS:
+        fold = sat15(fold + FOLD_STEP)
+    elif fold > UNFOLD_STEP:
+        fold = fold - UNFOLD_STEP
+    else:
+        fold = 0
+    s.i_q_fold = fold
+
+
 def choose_i_q(s: Signals) -> None:
     """i_q_ref so that the torque is right with the field there is now (torque-first rule).
 
@@ -147,7 +178,9 @@ def choose_i_q(s: Signals) -> None:
     room = s.i_max * s.i_max - s.i_d_ref * s.i_d_ref
     if room < 0:  # i_max was lowered since i_d_ref was chosen
         room = 0
+    fold_back(s)
     limit = root_of(s, room)
+    limit = limit - mul15(limit, s.i_q_fold)
     # The flux there will be when i_d has arrived: else torque overshoots while the field is helped.
     psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_ref), s.k_psi_help, s.k_psi_help_shift)
     if psi > Q15_MAX:
