@@ -58,6 +58,11 @@ class Sheet:
     x_label: str = "time / s"
     results: list[Result] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # what could not be measured, and what to do about it
+
+    def skip(self, requirement: str, reason: str) -> None:
+        """Say why a requirement has no row."""
+        self.skipped.append(f"{requirement}: {reason}")
 
     def at_most(self, requirement: str, measured: float, limit: float, in_unit: str = "", note: str = ""):
         """A row whose measured value may not exceed the limit."""
