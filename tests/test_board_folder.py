@@ -10,6 +10,7 @@ from array import array
 import pytest
 
 from eesm import parameters, signals
+from eesm.kernel import Kernel
 from eesm.table import CONSTANT, TRANSIENT, signals_of
 from host_tools.build import ROOT, build, link_unit
 from host_tools.client import Drive
@@ -97,7 +98,7 @@ def test_every_unit_links_and_describes_itself(name):
         low, high = data["limits"][key]
         assert rows[key].low == low
         assert rows[key].high == high
-    assert len(linked.tables) == 2 * 17 * 17 + 17
+    assert len(linked.tables) == sum(data["length"][key] for key in data["tables"])
     assert json.loads(json.dumps(data)) == data
 
 
@@ -109,13 +110,19 @@ def test_words_that_settings_lead_to_are_within_their_signals():
 
 
 def test_tables_are_filled_in_the_order_of_their_names(folder):
-    words = array("h", (folder / "tables.bin").read_bytes())
-    torque = words[-17:]
-    assert all(0 < word <= 32767 for word in torque)
-    assert list(torque) == sorted(torque, reverse=True)
-    field = words[289:578]
+    data = json.loads((folder / "unit.json").read_text())
+    kernel = Kernel(data, tables=array("h", (folder / "tables.bin").read_bytes()))
+
+    def words(name):
+        start = kernel.offset[name]
+        return list(kernel.block[start : start + kernel.length[name]])
+
+    assert set(data["tables"]) >= {"table_i_d", "table_i_f", "table_torque"}
+    most, field = words("table_torque"), words("table_i_f")
+    assert all(0 < word <= 32767 for word in most)
+    assert most == sorted(most, reverse=True)
     assert min(field) >= 0
-    assert field[0] == 0 or field[0] < field[16]
+    assert field[0] < field[16] <= kernel.raw("i_f", kernel.settings["i_f_max"]) + 1
 
 
 @pytest.mark.micropython
