@@ -69,6 +69,8 @@ def hold_power(unit: Unit, sheet: Sheet) -> None:
         fields, speeds = [], np.linspace(0.4, 1.0, 7) * top
         for w_m in speeds:
             bench = Experiment(unit, w_m)
+            bench.torque(0)
+            bench.run(0.3)
             bench.torque(sign * power / w_m)
             bench.run(0.6)
             fields.append(float(bench.record(0.05)["true_i_f"].mean()))

@@ -91,3 +91,28 @@ def root_of(s: Signals, square: int) -> int:
     low = s.root[index]
     y = low + (((s.root[index + 1] - low) * ((x >> 7) & 0x7FFF)) >> 15)
     return y >> half
+
+
+def divide(x: int, y: int, q: int) -> int:
+    """x * 2**q / y for |x| <= 32767, 1 <= y <= 32767, without a division: relative error 1e-4.
+
+    The divisor is shifted up to 15 bits; its reciprocal starts from 48/17 - 32/17*y and gains by two
+    Newton steps.  29 - q less the bits that y lacks of 15 must not be negative.
+    """
+    places = 29 - q
+    if y < 0x80:
+        y = y << 8
+        places = places - 8
+    if y < 0x800:
+        y = y << 4
+        places = places - 4
+    if y < 0x2000:
+        y = y << 2
+        places = places - 2
+    if y < 0x4000:
+        y = y << 1
+        places = places - 1
+    inverse = 46261 - ((y * 30840) >> 15)
+    inverse = (inverse * (0x8000 - ((y * inverse) >> 15))) >> 14
+    inverse = (inverse * (0x8000 - ((y * inverse) >> 15))) >> 14
+    return (x * inverse) >> places

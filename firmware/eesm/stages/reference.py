@@ -7,7 +7,8 @@ row; the optimal currents go with r, and the columns crowd where limits meet.
 """
 
 from eesm.signals import Q15_MAX, REFERENCE_CURRENT, Signals
-from eesm.stages.fixed import amplify, magnitude, mul15, root_of, sat, sat15
+from eesm.stages.current import D_SHARE
+from eesm.stages.fixed import amplify, divide, magnitude, mul15, root_of, sat, sat15
 
 POINTS = 17
 LAST_ROW = 15
@@ -168,43 +169,44 @@ def fold_back(s: Signals) -> None:
     s.i_q_fold = fold
 
 
-def choose_i_q(s: Signals) -> None:
-    """i_q_ref so that the torque is right with the field there is now (torque-first rule).
+def limit_i_q(s: Signals, psi_t: int) -> int:
+    """Longest i_q: within the current circle, and within the voltage that psi_d leaves.
 
-    i_q = torque / psi_t.  The divisor is shifted up to 15 bits; its reciprocal starts from
-    48/17 - 32/17*x and gains by two Newton steps.
+    While a weak field rises, torque would ask for an i_q whose L_q takes more voltage than there is.
+    `psi_t` is what there will be when i_d has arrived at its reference.
     """
-    s.i_d_ref = s.i_d_next
     room = s.i_max * s.i_max - s.i_d_ref * s.i_d_ref
     if room < 0:  # i_max was lowered since i_d_ref was chosen
         room = 0
-    fold_back(s)
     limit = root_of(s, room)
     limit = limit - mul15(limit, s.i_q_fold)
-    # The flux there will be when i_d has arrived: else torque overshoots while the field is helped.
+    w_e = magnitude(s.w_e)
+    u_max = (s.u_dc * s.k_u_max) >> 15
+    psi_d = sat15(psi_t + amplify(s.i_d_ref, s.k_l_q, s.k_l_q_shift))
+    emf = sat((w_e * psi_d) >> s.emf_shift, u_max)
+    left = mul15(root_of(s, u_max * u_max - emf * emf), D_SHARE)
+    need = sat15((w_e * amplify(0x2000, s.k_l_q, s.k_l_q_shift)) >> s.emf_shift)  # of a quarter of the base
+    if need * limit > left << 13:
+        limit = divide(left, need, 13)
+    return limit
+
+
+def choose_i_q(s: Signals) -> None:
+    """i_q_ref so that the torque is right with the field there is now (torque-first rule).
+
+    i_q = torque / psi_t, with the psi_t there will be when i_d has arrived: else torque overshoots
+    while the field is helped.
+    """
+    s.i_d_ref = s.i_d_next
+    fold_back(s)
     psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_ref), s.k_psi_help, s.k_psi_help_shift)
     if psi > Q15_MAX:
         psi = Q15_MAX
-    if psi < s.psi_t_min:
+    elif psi < s.psi_t_min:
         psi = s.psi_t_min
+    limit = limit_i_q(s, psi)
     s.torque = sat15((s.i_q * s.psi_t) >> s.torque_shift)
     if s.reference_mode == REFERENCE_CURRENT:
         s.i_q_ref = sat(s.i_q_set, limit)
     else:
-        places = 29 - s.torque_shift
-        if psi < 0x80:
-            psi = psi << 8
-            places = places - 8
-        if psi < 0x800:
-            psi = psi << 4
-            places = places - 4
-        if psi < 0x2000:
-            psi = psi << 2
-            places = places - 2
-        if psi < 0x4000:
-            psi = psi << 1
-            places = places - 1
-        inverse = 46261 - ((psi * 30840) >> 15)
-        inverse = (inverse * (0x8000 - ((psi * inverse) >> 15))) >> 14
-        inverse = (inverse * (0x8000 - ((psi * inverse) >> 15))) >> 14
-        s.i_q_ref = sat((s.torque_ref * inverse) >> places, limit)
+        s.i_q_ref = sat(divide(s.torque_ref, psi, s.torque_shift), limit)
