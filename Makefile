@@ -51,6 +51,10 @@ simulate: $(SIM_STAMP) ## run the demo's scenario in one process, far faster tha
 bench: $(SIM_STAMP) ## measure the simulation beside plain CPython; writes build/bench/simulate.json
 	$(BIN)/python -m host_tools.bench
 
+.PHONY: accept
+accept: $(TEST_STAMP) ## measure the control law of units a, b, c against every requirement; build/accept.json
+	$(BIN)/eesm accept
+
 .PHONY: check
 check: $(CHECK_STAMP) ## ruff and pyright, host and board code
 	$(BIN)/ruff check .

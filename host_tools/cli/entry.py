@@ -31,6 +31,7 @@ COMMANDS = (
     ("Record it", "capture", "record", "Record every PWM period around a trigger."),
     ("Record it", "convert", "record", "Make Parquet and CSV of a raw log, even a broken one."),
     ("Record it", "plot", "record", "Draw a log."),
+    ("Make it", "accept", "accept", "Measure the control law against its requirements."),
     ("Make it", "build", "bench", "Link a unit and lay out what its board holds."),
 )
 

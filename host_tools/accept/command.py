@@ -1,0 +1,33 @@
+"""`eesm accept`: run the acceptance suite, print its table, tell by the exit status."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from host_tools.accept.runner import UNITS, print_table, run
+from host_tools.errors import FAILED, OK, USAGE
+from host_tools.units import UnitError
+
+
+@click.command("accept")
+@click.option(
+    "--unit", "units", multiple=True, metavar="NAME|FILE", help="A unit; several are allowed. [a b c]"
+)
+@click.option("--only", multiple=True, metavar="WORD", help="Only families whose name begins so.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
+@click.option("--jobs", type=int, help="Processes at once. [one a processor]")
+@click.option("--plots/--no-plots", default=True, show_default=True)
+def accept(units: tuple[str, ...], only: tuple[str, ...], out: Path, jobs: int | None, plots: bool) -> None:
+    """Measure the control law in closed loop and judge it by its requirements."""
+    begun = time.perf_counter()
+    try:
+        outcomes = run(units or UNITS, only, out, jobs, plots, lambda text: click.echo(text, err=True))
+    except UnitError as error:
+        click.echo(f"eesm: {error}", err=True)
+        sys.exit(USAGE)
+    held = print_table(outcomes, time.perf_counter() - begun)
+    sys.exit(OK if held else FAILED)

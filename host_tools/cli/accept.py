@@ -1,0 +1,5 @@
+"""`eesm accept`; see `host_tools.accept`."""
+
+from host_tools.accept.command import accept
+
+__all__ = ["accept"]
