@@ -165,7 +165,12 @@ def summarise(run: Run, scenario: Scenario, completed: bool = True, trouble: str
     tail = _within(run, run.end - round(0.05 / run.t_pwm), run.end)
     i_f_final = _mean(run["i_f"][tail]) if tail.any() else None
     whole = [int(run.period[0]), run.end] if len(run) else [0, 0]
-    failed = [f"{each.phase}: {each.rule}" for each in verdicts if not each.ok]
+    run_phases = {name for name, *_ in run.phases}
+    failed = [
+        f"{each.phase}: {each.rule}" if each.phase in run_phases else f"{each.phase}: did not run"
+        for each in verdicts
+        if not each.ok
+    ]
     late = sum(note.get("late", 0) for note in run.notes_of("stream"))
     reasons = [trouble] if trouble else []
     reasons += [text for _, text in run.faults]

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from host_tools.errors import UsageError
 from host_tools.scenario import Phase, Scenario
 
-AHEAD = 0.25  # s of device time between sending a command and its period
+AHEAD = 0.4  # s of device time between sending a command and its period
 RAMP_STEP = 0.02  # s between the setpoints of a ramp
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase

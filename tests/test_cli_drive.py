@@ -266,9 +266,9 @@ def test_virtual_runs_until_it_is_told_to_end(eesm, bench):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["a", "b", "c"])
-def test_the_demo_on_real_micropython(eesm, bench, unit):
-    code, out, err = eesm("demo", "--unit", unit)
+@pytest.mark.parametrize(("unit", "pace"), [("a", []), ("b", ["--fast"]), ("c", ["--fast"])])
+def test_the_demo_on_real_micropython(eesm, bench, unit, pace):
+    code, out, err = eesm("demo", "--unit", unit, *pace)
     assert code == OK, out + err
     folder = bench / "build" / "demo"
     summary = json.loads((folder / "summary.json").read_text())
@@ -285,3 +285,36 @@ def test_the_demo_on_real_micropython(eesm, bench, unit):
             assert row["speed_error_percent"] < 1
     files = {file.name for file in folder.iterdir()}
     assert {"run.parquet", "run.csv", "report.png", "report.html", "summary.json"} <= files
+
+
+SPIN = """
+name = "spin"
+[[phase]]
+name = "arm"
+arm = true
+until = "ready"
+[[phase]]
+name = "spin"
+duration = 0.6
+speed_rpm = 500
+load = 0.5
+ramp = 0.3
+[[phase]]
+name = "stop"
+stop = true
+until = "off"
+"""
+
+
+def test_in_lock_step_a_run_repeats_to_the_last_bit(eesm, bench):
+    (bench / "spin.toml").write_text(SPIN)
+    runs = []
+    for name in ("one", "two"):
+        code, out, err = eesm("demo", "--fast", "--scenario", "spin.toml", "-o", name)
+        assert code == OK, out + err
+        runs.append(log.read(bench / name / "run.eesmlog"))
+    first, second = runs
+    assert first.notes == second.notes
+    assert (first.period == second.period).all()
+    for name in first.columns:
+        assert (first[name] == second[name]).all(), name

@@ -85,7 +85,7 @@ def test_the_wall_clock_has_no_part_in_the_periods(jitter):
     _, recorder = run(bench)
     ready = next(each["period"] for each in recorder.named("event") if each["text"] == "ready")
     acts = [each["due"] - ready for each in recorder.named("command") if "speed" in each["text"]]
-    assert acts == [6000 + 8000, 6000 + 8000 + 28000 + 32000, 6000 + 8000 + 28000 + 32000 + 28000 + 32000]
+    assert acts == [9000 + 8000, 9000 + 68000, 9000 + 128000]
 
 
 def test_a_speed_ramp_is_the_drives_own_with_another_slope():

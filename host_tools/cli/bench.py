@@ -21,7 +21,8 @@ from host_tools.demo import FOLDER
     "-o", "--out", type=click.Path(path_type=Path), default=FOLDER, show_default=True, metavar="DIR"
 )
 @click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
-def demo(unit: str, scenario: str, out: Path, seed: int) -> int:
+@click.option("--fast", is_flag=True, help="In lock step with this program: repeats to the last bit.")
+def demo(unit: str, scenario: str, out: Path, seed: int, fast: bool) -> int:
     """Build a unit, boot its firmware on 32-bit MicroPython against a simulated machine, connect over a
     serial port, run a scenario, and leave log, picture, report and summary in DIR.
 
@@ -35,7 +36,7 @@ def demo(unit: str, scenario: str, out: Path, seed: int) -> int:
     chosen = scenarios.load(scenario)
     shown = console()
     with _progress(shown, len(chosen.phases)) as (tell, on_progress):
-        result = demonstrate(unit, chosen, out, seed=seed, tell=tell, on_progress=on_progress)
+        result = demonstrate(unit, chosen, out, seed=seed, fast=fast, tell=tell, on_progress=on_progress)
     _print_result(shown, result)
     return result.code
 
