@@ -39,6 +39,7 @@ class DriveMachine(RuleBasedStateMachine):
         self.seen = 0
         self.last = OFF
         self.field_was_up = False
+        self.open_ticks = 0
 
     def live(self, seconds):
         for _ in range(round(seconds * 1000)):
@@ -61,11 +62,13 @@ class DriveMachine(RuleBasedStateMachine):
         if torque > 0.03 * self.torque_max and abs(bench.w_m) < 50:
             assert self.field_was_up, bench.story()
             assert state in (DIRECTION, READY, RUNNING, STOPPING, FAULT), bench.story()
-        if state in (OFF, FAULT):
+        # Behind open switches the diodes take a few milliseconds to end a current that ran away.
+        self.open_ticks = self.open_ticks + 1 if state in (OFF, FAULT) else 0
+        if self.open_ticks > 5:
             self.field_was_up = False
         if bench.kernel.read("faults"):
             assert bench.kernel.read("gate_enable") & 1 == 0
-        assert bench.i_f < 1.3 * self.i_f_max
+        assert bench.i_f < 1.1 * bench.unit.limits.i_f_trip
 
     @rule()
     def arm(self):
