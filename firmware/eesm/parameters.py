@@ -199,14 +199,14 @@ def derive(settings, base=None):
     words["dead_duty"] = _within(settings["dead_time_compensated"] * settings["f_pwm"] * Q15, 0, 3276)
     put("k_dead", i / settings["dead_time_zone"])
 
-    words["i_trip"] = _within(settings["i_trip"] / i * Q15, 0, 32767)
-    words["i_f_trip"] = _within(settings["i_f_trip"] / i_f * Q15, 0, 32767)
-    words["u_dc_trip"] = _within(settings["u_dc_trip"] / u * Q15, 0, 32767)
-    words["u_dc_min"] = _within(settings["u_dc_min"] / u * Q15, 0, 32767)
-    words["w_e_trip"] = _within(settings["w_m_trip"] / w_m * Q15, 0, 32767)
+    words["i_trip"] = _limit(settings, "i_trip", i)
+    words["i_f_trip"] = _limit(settings, "i_f_trip", i_f)
+    words["u_dc_trip"] = _limit(settings, "u_dc_trip", u)
+    words["u_dc_min"] = _limit(settings, "u_dc_min", u)
+    words["w_e_trip"] = _limit(settings, "w_m_trip", w_m)
     words["u_dc_brake"] = _within(1.15 * settings["u_dc_nominal"] / u * Q15, 0, 32767)
-    words["i_max"] = _within(settings["i_max"] / i * Q15, 0, 32767)
-    words["i_f_max"] = _within(settings["i_f_max"] / i_f * Q15, 0, 32767)
+    words["i_max"] = _limit(settings, "i_max", i)
+    words["i_f_max"] = _limit(settings, "i_f_max", i_f)
     words["i_f_floor"] = _within(settings["field_floor"] * settings["i_f_max"] / i_f * Q15, 0, 32767)
     words["i_f_safe"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)
     words["i_f_blocked"] = _within(0.01 * settings["i_f_max"] / i_f * Q15, 0, 32767)
@@ -223,6 +223,17 @@ def derive(settings, base=None):
     words["i_f_slack"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)
     words["i_d_help"] = _within(0.6 * settings["i_max"] / i * Q15, 0, 32767)
     return words
+
+
+def _limit(settings, name, base):
+    """A limit in words; ValueError when the sensor or the scale could not show that it is broken."""
+    value = settings[name]
+    if value > base:
+        raise ValueError(
+            "%s = %g is beyond the full scale of %g; lower it, or change the unit's sensing and build again"
+            % (name, value, base)
+        )
+    return _within(value / base * Q15, 0, 32767)
 
 
 def _within(value, low, high):

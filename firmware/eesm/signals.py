@@ -328,6 +328,7 @@ class Signals(SignalSet):
     table_bend: int = parameter("one", 15, 0, Q15_MAX, "1", "curvature of 1/w within a cell of the tables")
     k_share: int = gain("torque * w_e / u_dc^2 to the share that R_s takes of the voltage")
     k_share_shift: int = shift("shift of k_share")
+    voltage_lost: int = per_unit(state, "one", "1", "share of the voltage squared that R_s takes, < 0: gives")
     torque_scale: int = state(
         "one", 0, 0, Q15_MAX, "1", "reciprocal of the highest torque at the present speed, as torque_inverse"
     )

@@ -7,7 +7,6 @@ row; the optimal currents go with r, and the columns crowd where limits meet.
 """
 
 from eesm.signals import Q15_MAX, REFERENCE_CURRENT, Signals
-from eesm.stages.current import D_SHARE
 from eesm.stages.fixed import amplify, divide, magnitude, mul15, root_of, sat, sat15
 
 POINTS = 17
@@ -15,6 +14,7 @@ LAST_ROW = 15
 FOLD_PERIODS = 12  # of saturation without a break, before i_q is given up
 FOLD_STEP = 0x600  # share of i_q in a cycle of four periods, Q15
 UNFOLD_STEP = 0x40
+VOLTAGE_SHARE = 31293  # of u_max that a steady i_q may ask for, Q15: 0.955
 SHARE_LOST = 0x4000  # most of the voltage squared that R_s may be thought to take or give, Q15
 
 
@@ -29,6 +29,7 @@ def find_ratio(s: Signals) -> int:
     per_volt = sat15((torque * s.inv_u_dc) >> 14)
     per_volt = sat15((per_volt * ratio) >> 14)
     lost = sat(amplify(per_volt, s.k_share, s.k_share_shift), SHARE_LOST)
+    s.voltage_lost = lost
     # 1/sqrt(1 - x) - 1 = x/2 + 3/8*x^2 + 5/16*x^3
     grown = mul15(lost, 0x4000 + mul15(lost, 0x3000 + mul15(lost, 0x2800)))
     ratio = ratio + mul15(ratio, grown)
@@ -119,7 +120,7 @@ def choose_field(s: Signals) -> None:
         if s.speed_row == 0 and s.i_f_ref < s.i_f_floor:  # above, the tables know whether voltage allows it
             s.i_f_ref = s.i_f_floor
         i_d = blend_i_d(s, corner, share)
-        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s), s.i_max)
+        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s, i_d), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
 
@@ -141,8 +142,8 @@ def help_field(s: Signals, i_d: int) -> int:
     return give
 
 
-def weaken_field(s: Signals) -> int:
-    """How far to go below the best i_d while the field current is still above its reference.
+def weaken_field(s: Signals, i_d: int) -> int:
+    """How far to go below the best `i_d` while the field current is still above its reference.
 
     Above base speed the excess would take psi_d, and with it the voltage, over what there is.
     """
@@ -150,6 +151,11 @@ def weaken_field(s: Signals) -> int:
     excess = s.i_f - s.i_f_ref - s.i_f_slack
     if s.speed_row > 0 and excess > 0:
         give = sat15(amplify(excess, s.k_weaken, s.k_weaken_shift))
+        room = i_d + s.i_max - (s.i_max >> 4)  # a sixteenth is left for what i_d overshoots
+        if give > room:
+            give = room
+        if give < 0:
+            give = 0
     return give
 
 
@@ -181,10 +187,14 @@ def limit_i_q(s: Signals, psi_t: int) -> int:
     limit = root_of(s, room)
     limit = limit - mul15(limit, s.i_q_fold)
     w_e = magnitude(s.w_e)
-    u_max = (s.u_dc * s.k_u_max) >> 15
+    u_max = mul15((s.u_dc * s.k_u_max) >> 15, VOLTAGE_SHARE)
     psi_d = sat15(psi_t + amplify(s.i_d_ref, s.k_l_q, s.k_l_q_shift))
-    emf = sat((w_e * psi_d) >> s.emf_shift, u_max)
-    left = mul15(root_of(s, u_max * u_max - emf * emf), D_SHARE)
+    emf = sat15((w_e * psi_d) >> s.emf_shift)
+    square = u_max * u_max
+    square = square - (square >> 15) * s.voltage_lost - emf * emf
+    if square < 0:
+        square = 0
+    left = root_of(s, square)
     need = sat15((w_e * amplify(0x2000, s.k_l_q, s.k_l_q_shift)) >> s.emf_shift)  # of a quarter of the base
     if need * limit > left << 13:
         limit = divide(left, need, 13)
