@@ -490,6 +490,8 @@ def test_settings_that_make_no_sense_are_refused_and_change_nothing():
         ("pole_pairs", 3, "build again"),
         ("M", 0.15, "build again"),
         ("L_q", 0.9, "build again"),
+        ("i_max", 9000.0, "i_max = 9000 is beyond the full scale of 70"),
+        ("u_dc_trip", 90.0, "beyond the full scale of 75"),
     ):
         with pytest.raises(Refused, match=text):
             drive.set_setting(name, value)

@@ -155,6 +155,8 @@ def derive(settings, base=None):
     t_outer = OUTER_PERIODS * t_s
     r_s, r_f, l_d, l_q = settings["R_s"], settings["R_f"], settings["L_d"], settings["L_q"]
     m, l_f, sigma_l_d, inertia = settings["M"], settings["L_f"], settings["sigma_L_d"], settings["J"]
+    # A sigma computed from a wrong M may be negative: no machine has less than a tenth.
+    sigma_l_d = max(0.1 * l_d, min(l_d, sigma_l_d))
     w_c = 2 * pi * settings["bandwidth_current"]
     w_f = 2 * pi * settings["bandwidth_field"]
     w_s = 2 * pi * settings["bandwidth_speed"]
