@@ -100,7 +100,7 @@ def constants(settings):
         "emf_shift": 15 - psi_shift,
         "torque_shift": 15 - round(log(torque_full / base["torque"]) / log(2)),
         "pwm_top": settings["pwm_top"],
-        "delay_periods": 3,
+        "delay_periods": settings.get("delay_periods", 3),
         "exciter_from_link": 1 if settings["exciter_from_link"] else 0,
         "exciter_reverses": 0 if kind == "unipolar" else 1,
         "exciter_blocks": 0 if kind == "full_bridge" else 1,

@@ -107,7 +107,10 @@ def sweep(unit: Unit, sheet: Sheet, share: float) -> None:
         held = math.inf
     sheet.at_most(f"sweep, {word}: saturated", 1e3 * held, LONGEST, "ms", note)
     current = np.hypot(rows["true_i_d"], rows["true_i_q"]).max() / unit.motor.i_max
-    sheet.at_most(f"sweep, {word}: measured current", 100 * current, 103, "% i_max")
+    trip = 100 * unit.limits.i_trip / unit.motor.i_max
+    sheet.at_most(
+        f"sweep, {word}: largest current, torque reversed at top speed", 100 * current, trip, "% i_max"
+    )
     error = np.abs(rows["true_torque"] - rows["torque_ref"]) / unit.limits.torque_rated
     sheet.curve("sweep: i_f / A", word, rows["true_w_m"] * RPM, rows["true_i_f"])
     sheet.curve("sweep: torque error / % rated", word, rows["true_w_m"] * RPM, 100 * error)

@@ -12,7 +12,7 @@ from host_tools.accept.sheet import Sheet
 from host_tools.experiment import Experiment, Rows
 from host_tools.units import Unit
 
-SIGNALS = ("saturated",)
+SIGNALS = ("saturated", "faults")
 # Responses are means over so many steps with different noise: at top speed the voltage left makes steps so
 # small that converter noise alone would leave a band of 2 %.
 REPEATS = 12
@@ -34,17 +34,27 @@ def voltage_left(unit: Unit, w_m: float, i_f: float) -> float:
     return u_max(unit) - w_m * unit.motor.pole_pairs * unit.motor.M * i_f
 
 
-def mean_step(unit: Unit, w_m: float, i_f: float, i_d: float, i_q: float, seconds: float) -> Rows:
-    """Mean response to a step of i_d and i_q from zero; the longest saturation of all."""
+def mean_step(
+    unit: Unit,
+    w_m: float,
+    i_f: float,
+    i_d: float,
+    i_q: float,
+    seconds: float,
+    believed: dict[str, float] | None = None,
+    repeats: int = REPEATS,
+) -> Rows:
+    """Mean response to a step of i_d and i_q from zero; of saturation and faults the worst."""
     found: list[Rows] = []
-    for seed in range(REPEATS):
-        bench = Experiment(unit, w_m, seed, plant_options={"i_f": i_f})
+    for seed in range(repeats):
+        bench = Experiment(unit, w_m, seed, plant_options={"i_f": i_f}, believed=believed)
         bench.currents(0, 0, i_f)
         bench.run(0.1)
         bench.currents(i_d, i_q, i_f)
         found.append(bench.record(seconds, SIGNALS))
     rows = {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
-    rows["saturated"] = np.max([each["saturated"] for each in found], axis=0)
+    for name in SIGNALS:
+        rows[name] = np.max([each[name] for each in found], axis=0)
     return rows
 
 

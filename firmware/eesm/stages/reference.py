@@ -120,7 +120,7 @@ def choose_field(s: Signals) -> None:
         if s.speed_row == 0 and s.i_f_ref < s.i_f_floor:  # above, the tables know whether voltage allows it
             s.i_f_ref = s.i_f_floor
         i_d = blend_i_d(s, corner, share)
-        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s, i_d), s.i_max)
+        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
 
@@ -142,8 +142,8 @@ def help_field(s: Signals, i_d: int) -> int:
     return give
 
 
-def weaken_field(s: Signals, i_d: int) -> int:
-    """How far to go below the best `i_d` while the field current is still above its reference.
+def weaken_field(s: Signals) -> int:
+    """How far to go below the best i_d while the field current is still above its reference.
 
     Above base speed the excess would take psi_d, and with it the voltage, over what there is.
     """
@@ -151,11 +151,6 @@ def weaken_field(s: Signals, i_d: int) -> int:
     excess = s.i_f - s.i_f_ref - s.i_f_slack
     if s.speed_row > 0 and excess > 0:
         give = sat15(amplify(excess, s.k_weaken, s.k_weaken_shift))
-        room = i_d + s.i_max - (s.i_max >> 4)  # a sixteenth is left for what i_d overshoots
-        if give > room:
-            give = room
-        if give < 0:
-            give = 0
     return give
 
 
