@@ -135,6 +135,8 @@ _BOARD: dict[str, dict[str, _Key | _Choice]] = {
     "converter": {
         "bits": _count(12, 12, "resolution; the kernel counts in 12 bits"),
         "noise": _not_negative("count", 100, "standard deviation of a sample", 0.0),
+        "spur": _not_negative("count", 20, "excess width of codes 512, 1536, 2560, 3584 (RP2040: 9)", 0.0),
+        "skew": _not_negative("s", 10e-6, "time from one channel to the next, 0: all at once", 0.0),
         "offset_i_a": _Key("count", -500, 500, "zero of phase a off the middle", 0.0),
         "offset_i_b": _Key("count", -500, 500, "zero of phase b off the middle", 0.0),
         "offset_i_f": _Key("count", -500, 500, "zero of the field off the middle", 0.0),
@@ -289,6 +291,8 @@ class Board:
     R_on: float
     bits: int
     noise: float
+    spur: float
+    skew: float
     offset_i_a: float
     offset_i_b: float
     offset_i_f: float
@@ -479,6 +483,8 @@ class Unit:
             "dead_time": board.dead_time,
             "R_on": board.R_on,
             "adc_noise": board.noise,
+            "adc_spur": board.spur,
+            "adc_skew": board.skew,
             "encoder_counts": self.encoder.counts,
             "encoder_absolute": int(self.encoder.kind == "absolute"),
             "encoder_offset": self.encoder.offset,

@@ -166,3 +166,59 @@ def test_numba_samples_like_cpython() -> None:
         compiled(np.array(values), *states)
         assert list(states[2]) == raw
     assert list(states[0]) == y
+
+
+# --- the converter of a Pico --------------------------------------------------------------------------
+
+
+def test_converter_of_a_pico_has_four_wide_codes() -> None:
+    """Codes 512 and 1024*k + 512 take 10 counts of a ramp, each other one a little less than 1."""
+    y, k, raw = build(**CLEAN, adc_spur=9.0)
+    steps = 64
+    levels = np.arange(-2048 * steps, 2048 * steps) / (2048 * steps)
+    full = load("a").sensing.i_full_scale
+    counts = np.array([look([level * full, 0.0, 0.0, 0.0, 0.0], y, k, raw)[0] for level in levels])
+    width = np.bincount(counts, minlength=4096)[1:4095] / steps
+    wide = {int(code) + 1 for code in np.nonzero(width > 2)[0]}
+    assert wide == {512, 1536, 2560, 3584}
+    assert width[511] == pytest.approx(9.99, abs=0.05)
+    assert np.delete(width, [511, 1535, 2559, 3583]).max() < 1.05
+    assert (np.diff(counts) >= 0).all()
+    assert counts[2048 * steps] == 2048
+
+
+@pytest.mark.parametrize(("spur", "low", "high"), [(0.0, 8.9, 9.1), (9.0, 8.2, 8.6)])
+def test_effective_bits_of_a_pico(spur: float, low: float, high: float) -> None:
+    """Signal to everything else for a sine of the full range: 9 bits by noise, 8.4 with the wide codes."""
+    y, k, raw = build(**{**CLEAN, **sensors.PICO, "adc_spur": spur, "adc_skew": 0.0})
+    full = load("a").sensing.i_full_scale
+    angle = np.arange(20000) * 0.6180339887 * 2 * np.pi
+    ideal = 0.99 * np.sin(angle)
+    counts = np.array([look([value * full, 0.0, 0.0, 0.0, 0.0], y, k, raw)[0] for value in ideal], float)
+    basis = np.column_stack([np.ones_like(ideal), ideal])
+    rest = counts - basis @ np.linalg.lstsq(basis, counts, rcond=None)[0]
+    bits = np.log2(4096 / np.sqrt(12) / rest.std())
+    assert low < bits < high
+
+
+def test_channels_of_a_pico_are_taken_one_after_the_other() -> None:
+    """On a steady slope channel n reads what it has n * 2 us later."""
+    unit = load("a")
+    y, k, raw = build(**{**CLEAN, **sensors.PICO, "adc_noise": 0.0, "adc_spur": 0.0})
+    slope = 0.2 * unit.sensing.i_full_scale  # A a period
+    share = 2e-6 * unit.board.f_pwm
+    look([0.0, 0.0, 0.0, 0.0, 0.0], y, k, raw)
+    found = look([slope, slope, 0.0, 0.0, 0.0], y, k, raw)
+    assert found[0] == round(2048 + 0.2 * 2048)
+    assert found[1] == round(2048 + 0.2 * 2048 * (1 + share))
+
+
+@pytest.mark.parametrize("options", [{}, sensors.PICO])
+def test_converter_is_the_same_compiled(options: dict[str, Any]) -> None:
+    _, compiled = compile_plant()
+    y, k, raw = build(**options)
+    fast_y, fast_k, fast_raw = np.array(y, dtype=np.int64), np.array(k), np.zeros(5, dtype=np.int64)
+    for n in range(2000):
+        values = [20 * np.sin(0.3 * n), 25 * np.sin(0.3 * n + 2), 0.003 * n, 40 + 0.005 * n, n / 2000]
+        compiled(np.array(values), fast_y, fast_k, fast_raw)
+        assert look(values, y, k, raw) == fast_raw.tolist()
