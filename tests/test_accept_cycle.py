@@ -52,10 +52,8 @@ def test_missing_trace_skips_and_says_what_to_install(monkeypatch: pytest.Monkey
     assert "eesm[cycle]" in sheet.skipped[0]
 
 
-def test_small_machines_are_not_driven() -> None:
-    sheet = Sheet("a", "cycle")
-    cycle.check(load("a"), sheet)
-    assert not sheet.results and not sheet.skipped
+def test_only_the_traction_machine_is_driven() -> None:
+    assert {name for name in ("a", "b", "c", "c_saturated") if cycle.applies(load(name))} == {"c"}
 
 
 @pytest.mark.slow

@@ -1,5 +1,9 @@
 """The simulated sensors: quantisation, noise, offset, gain, encoder, failures."""
 
+import json
+import math
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,3 +226,33 @@ def test_converter_is_the_same_compiled(options: dict[str, Any]) -> None:
         values = [20 * np.sin(0.3 * n), 25 * np.sin(0.3 * n + 2), 0.003 * n, 40 + 0.005 * n, n / 2000]
         compiled(np.array(values), fast_y, fast_k, fast_raw)
         assert look(values, y, k, raw) == fast_raw.tolist()
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+import json
+from math import sin
+from boards.virtual.sensors import make_sensors, sample
+y, k = make_sensors(json.loads({plant!r}), 3)
+rows = []
+for n in range(200):
+    raw = [0] * 5
+    sample([30 * sin(0.3 * n), 30 * sin(0.3 * n + 2), 0.02 * n, 48.0, n / 200], y, k, raw)
+    rows.append(raw)
+print(json.dumps(rows))
+"""
+
+
+@pytest.mark.micropython
+@pytest.mark.parametrize("options", [{}, sensors.PICO])
+def test_micropython_samples_alike(options: dict[str, Any], micropython: list[str], tmp_path: Path) -> None:
+    plant_options = load("a").as_plant() | options
+    script = tmp_path / "look.py"
+    root = str(Path(sensors.__file__).parents[2])
+    script.write_text(SCRIPT.format(root=root, plant=json.dumps(plant_options)))
+    done = subprocess.run([*micropython, str(script)], capture_output=True, text=True, timeout=60, check=True)
+    y, k = make_sensors(load("a").as_plant(), 3, options)
+    for n, row in enumerate(json.loads(done.stdout)):
+        values = [30 * math.sin(0.3 * n), 30 * math.sin(0.3 * n + 2), 0.02 * n, 48.0, n / 200]
+        assert look(values, y, k, [0] * 5) == row
