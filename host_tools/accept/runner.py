@@ -117,5 +117,8 @@ def print_table(outcomes: Sequence[Outcome], seconds: float, console: Console | 
     for result in missed:
         note = f" ({result.note})" if result.note else ""
         console.print(f"missed: {result.unit}, {result.requirement}{note}", style="red", highlight=False)
+    for outcome in outcomes:
+        for reason in outcome.skipped:
+            console.print(f"skipped: {outcome.unit}, {reason}", style="yellow", highlight=False, markup=False)
     console.print(f"{len(results) - len(missed)} of {len(results)} requirements hold; {seconds:.0f} s.")
     return not missed

@@ -39,6 +39,7 @@ class Outcome:
     x_label: str
     seconds: float
     error: str = ""
+    skipped: tuple[str, ...] = ()  # what could not be measured, and what to do about it
 
 
 def families(only: tuple[str, ...] = ()) -> list[str]:
@@ -67,5 +68,12 @@ def run_family(family: str, name: str) -> Outcome:
         error = f"{type(problem).__name__}: {problem}"
         sheet.at_most(f"{family}: runs to its end", float("nan"), 0, "", error)
     return Outcome(
-        family, unit.name, sheet.results, sheet.curves, sheet.x_label, time.perf_counter() - begun, error
+        family,
+        unit.name,
+        sheet.results,
+        sheet.curves,
+        sheet.x_label,
+        time.perf_counter() - begun,
+        error,
+        tuple(sheet.skipped),
     )
