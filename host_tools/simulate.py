@@ -44,7 +44,9 @@ class Stream:
         self.divider = max(1, round(1 / (rate_hz * loop.t_pwm)))
         self.rate_hz = 1 / (self.divider * loop.t_pwm)
         self._simulation = simulation
-        self._ring = kernel.offset["stream_ring"]
+        start = kernel.offset["stream_ring"]
+        ring = loop.block[start : start + STREAM_ROW * STREAM_ROWS].reshape(STREAM_ROWS, STREAM_ROW)
+        self._ring = ring[:, : 1 + len(names)]
         self._next = kernel.read("stream_rows")
         self._rows: list[Row] = []
         place = kernel.index("stream_channel")
@@ -54,13 +56,13 @@ class Stream:
 
     def drain(self) -> None:
         """Take the rows that the kernel has written."""
-        block = self._simulation.loop.block
         written = self._simulation.loop.kernel.read("stream_rows")
         while self._next != written:
-            start = self._ring + self._next % STREAM_ROWS * STREAM_ROW
-            words = block[start : start + 1 + len(self.names)].tolist()
-            self._rows.append(Row(self, words[0], tuple(words[1:])))
-            self._next = (self._next + 1) & PERIOD_MASK
+            first = self._next % STREAM_ROWS
+            count = min((written - self._next) & PERIOD_MASK, STREAM_ROWS - first)
+            for words in self._ring[first : first + count].tolist():
+                self._rows.append(Row(self, words[0], tuple(words[1:])))
+            self._next = (self._next + count) & PERIOD_MASK
 
     def read(self, timeout: float | None = None) -> list[Row]:
         """All rows that wait."""
