@@ -12,11 +12,14 @@ from host_tools.accept.sheet import Sheet
 from host_tools.experiment import Experiment
 from host_tools.references.closed_form import least_loss
 from host_tools.references.envelope import max_torque
+from host_tools.references.machine import loss
 from host_tools.references.oracle import least_loss as scipy_least_loss
+from host_tools.references.solver import solve
 from host_tools.units import Unit
 
 POINTS = 200
 LOW_SPEED = 20.0  # rad/s
+NO_IRON_SPEED = 1.0
 # The iron of the plant takes its current beside the machine, the optimum only its loss.
 IRON = {"iron_loss": 1}
 
@@ -32,33 +35,48 @@ def check(unit: Unit, sheet: Sheet) -> None:
 
 
 def try_points(unit: Unit, sheet: Sheet) -> None:
-    """Random torques and speeds within the envelope, motoring and braking."""
+    """Random torques and speeds within the envelope, motoring and braking.
+
+    The loss is that of the measured currents by the model that the optimum has, so that both speak of
+    the same machine.  The note tells the loss as energy of a plant whose iron takes its current from the
+    terminals, beside an optimum that does not know of that current.
+    """
     machine, p = machine_of(unit), unit.motor.pole_pairs
     draw = np.random.default_rng(1)
-    penalties, torques, speeds = [], [], []
+    penalties, torques, energies = [], [], []
     for _ in range(POINTS):
         w_m = draw.uniform(0.01, 1.0) * unit.limits.w_m_max
         sign = draw.choice((-1.0, 1.0))
         most = min(unit.limits.torque_limit, float(max_torque(machine, sign * w_m * p, u_max(unit))))
-        bench = Experiment(unit, w_m, plant_options=IRON)
-        bench.torque(sign * draw.uniform(0.03, 0.97) * most)
-        bench.run(0.8)
-        before = bench.x.copy()
-        rows = bench.record(0.05)
-        words = [plant.E_COPPER_S, plant.E_COPPER_F, plant.E_IRON]
-        watts = float((bench.x[words] - before[words]).sum()) / 0.05
-        # Torque before the iron takes its part: what the currents of the optimum are for.
-        torque = float(bench.x[plant.E_SHAFT] - before[plant.E_SHAFT]) / 0.05 / w_m
-        torque += float(bench.x[plant.E_IRON] - before[plant.E_IRON]) / 0.05 / w_m
-        best = scipy_least_loss(machine, torque, w_m * p, u_max(unit, float(rows["true_u_dc"].mean())))
-        if best is not None:
-            penalties.append(watts / best.loss - 1)
-            torques.append(torque)
-            speeds.append(w_m)
+        goal = sign * draw.uniform(0.03, 0.97) * most
+        for options in ({}, IRON):
+            bench = Experiment(unit, w_m, plant_options=options)
+            bench.torque(goal)
+            bench.run(0.8)
+            before = bench.x.copy()
+            rows = bench.record(0.05)
+            limit = u_max(unit, float(rows["true_u_dc"].mean()))
+            if options:
+                spent = (bench.x - before) / 0.05
+                watts = spent[[plant.E_COPPER_S, plant.E_COPPER_F, plant.E_IRON]].sum()
+                # Torque before the iron takes its part: what the currents are for.
+                torque = float(spent[plant.E_SHAFT] + spent[plant.E_IRON]) / w_m
+                found = solve(machine, torque, w_m * p, limit)
+                if found.ok:
+                    energies.append(float(watts / found.loss) - 1)
+                continue
+            currents = [float(rows[name].mean()) for name in ("true_i_d", "true_i_q", "true_i_f")]
+            watts = float(loss(machine, *currents, w_m * p))
+            torque = float(rows["true_torque"].mean())
+            best = scipy_least_loss(machine, torque, w_m * p, limit)
+            if best is not None:
+                penalties.append(watts / best.loss - 1)
+                torques.append(torque)
     found = np.sort(penalties)
     share = 100 * float(np.mean(found <= 0.01))
     note = (
-        f"{len(found)} of {POINTS} points have an optimum within the limits; mean {100 * found.mean():+.2f} %"
+        f"{len(found)} of {POINTS} points have an optimum; mean {100 * found.mean():+.2f} %; "
+        f"as energy {100 * np.mean(np.array(energies) <= 0.01):.0f} %, worst {100 * max(energies):.2f} %"
     )
     sheet.at_least("loss within 1 % of scipy's optimum: share of random points", share, 95, "%", note)
     sheet.at_most("loss over scipy's optimum: worst random point", 100 * float(found[-1]), 3, "%")
@@ -67,11 +85,14 @@ def try_points(unit: Unit, sheet: Sheet) -> None:
 
 
 def compare_equality(unit: Unit, sheet: Sheet) -> None:
-    """1.5*R_s*i_q^2 = R_f*i_f^2 + 1.5*R_s*i_d^2 below base speed."""
+    """1.5*R_s*i_q^2 = R_f*i_f^2 + 1.5*R_s*i_d^2, which copper alone asks for: nearly at rest.
+
+    The optimum counts the iron too: at 20 rad/s that is 3 % of the field's loss on unit b already.
+    """
     motor = unit.motor
     worst = 0.0
     for share in (0.2, 0.5, 0.8):
-        bench = Experiment(unit, LOW_SPEED)
+        bench = Experiment(unit, NO_IRON_SPEED)
         bench.torque(share * unit.limits.torque_rated)
         bench.run(0.8)
         rows = bench.record(0.1)
