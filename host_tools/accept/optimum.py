@@ -13,6 +13,7 @@ from host_tools.experiment import Experiment
 from host_tools.references.closed_form import least_loss
 from host_tools.references.envelope import max_torque
 from host_tools.references.machine import loss
+from host_tools.references.machine import torque as torque_of
 from host_tools.references.oracle import least_loss as scipy_least_loss
 from host_tools.references.solver import solve
 from host_tools.units import Unit
@@ -37,9 +38,10 @@ def check(unit: Unit, sheet: Sheet) -> None:
 def try_points(unit: Unit, sheet: Sheet) -> None:
     """Random torques and speeds within the envelope, motoring and braking.
 
-    The loss is that of the measured currents by the model that the optimum has, so that both speak of
-    the same machine.  The note tells the loss as energy of a plant whose iron takes its current from the
-    terminals, beside an optimum that does not know of that current.
+    Loss and torque are those of the sampled currents by the model that the optimum has, so that both
+    speak of the same machine.  The note tells the loss as energy: of a plant whose iron takes its current
+    from the terminals, and with the torque as a mean over the period, which at 17 samples a turn is
+    0.4 % less than that of the samples.
     """
     machine, p = machine_of(unit), unit.motor.pole_pairs
     draw = np.random.default_rng(1)
@@ -67,7 +69,7 @@ def try_points(unit: Unit, sheet: Sheet) -> None:
                 continue
             currents = [float(rows[name].mean()) for name in ("true_i_d", "true_i_q", "true_i_f")]
             watts = float(loss(machine, *currents, w_m * p))
-            torque = float(rows["true_torque"].mean())
+            torque = float(torque_of(machine, *currents))
             best = scipy_least_loss(machine, torque, w_m * p, limit)
             if best is not None:
                 penalties.append(watts / best.loss - 1)
