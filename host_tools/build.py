@@ -28,7 +28,18 @@ from host_tools.units import Unit, load, unit_names
 ROOT = Path(_package).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
 # Modules that the board imports; stages, table and signals reach it as linked code.
-BOARD_MODULES = ("kernel", "mailbox", "drive", "startup", "faults", "parameters", "wire", "link", "telemetry")
+BOARD_MODULES = (
+    "cyclic",
+    "kernel",
+    "mailbox",
+    "drive",
+    "startup",
+    "faults",
+    "parameters",
+    "wire",
+    "link",
+    "telemetry",
+)
 FIRMWARE_VERSION = "0.1.0"
 FORMAT = 1
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import overload
 
 from eesm import wire
+from eesm.cyclic import MASK, signed
 from eesm.drive import STATES
 from eesm.faults import FAULTS, names_of
 from eesm.parameters import SETTINGS
@@ -656,7 +657,7 @@ class Drive:
         while left > 0:
             time.sleep(min(left * self.t_pwm, 0.1))
             self._heartbeat()  # its answer brings the device period
-            left = (end - self.now() + (1 << 29) & wire.PERIOD_MASK) - (1 << 29)
+            left = signed(end - self.now())
         return seconds
 
     def quit(self) -> None:
@@ -670,4 +671,4 @@ def _state_name(number: int) -> str:
 
 
 def _due(at: int | None) -> int:
-    return wire.NOW if at is None else at & wire.PERIOD_MASK
+    return wire.NOW if at is None else at & MASK

@@ -26,6 +26,7 @@ from math import pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from eesm.cyclic import MASK, signed
 from host_tools.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ FLUSH_S = 0.25  # what a crash of this program can cost
 SYNC_S = 1.0  # what a crash of this computer can cost
 LONGEST = 1 << 24  # bytes of a payload; a longer one is damage
 METADATA_KEY = b"eesm"
-WRAP = 1 << 30
 
 
 class Rows(Protocol):
@@ -88,7 +88,7 @@ class Writer:
         """Append rows with `period` and `raw`."""
         pack = self._row.pack
         for row in rows:
-            self._write(ROW, pack(row.period % WRAP, *row.raw))
+            self._write(ROW, pack(row.period & MASK, *row.raw))
             self.count += 1
         self._flush(False)
 
@@ -207,7 +207,7 @@ class Run:
     def count_on(self, period: int) -> int:
         """A note's 30-bit period on the scale of `period`."""
         near = int(self.period[0]) if len(self) else 0
-        return near + ((period - near + WRAP // 2) % WRAP) - WRAP // 2
+        return near + signed(period - near)
 
     def notes_of(self, kind: str) -> list[dict[str, Any]]:
         return [note for note in self.notes if note["note"] == kind]
@@ -327,8 +327,7 @@ def _count_on(period: Array) -> Array:
     np = _numpy()
     if len(period) < 2:
         return period
-    step = np.diff(period)
-    step = (step + WRAP // 2) % WRAP - WRAP // 2
+    step = signed(np.diff(period))
     return np.concatenate([period[:1], period[0] + np.cumsum(step)])
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil, pi
 from typing import Any, Protocol
 
+from eesm.cyclic import MASK, signed
 from host_tools.errors import UsageError
 from host_tools.scenario import Phase, Scenario
 
@@ -21,7 +22,6 @@ RAMP_STEP = 0.02  # s between the setpoints of a ramp
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase
 STOP_TIMEOUT = 5.0  # s of device time that an ordered stop may take when a run is given up
-PERIOD_MASK = (1 << 30) - 1
 RPM = pi / 30
 
 
@@ -199,14 +199,14 @@ class Runner:
                     start += self.periods(ahead.duration)
             begin = starts[number - 1]
             self._pass(rows, lambda begin=begin: self._now >= begin, None)
-            self.recorder.note("phase", name=phase.name, say=phase.say, period=begin & PERIOD_MASK)
+            self.recorder.note("phase", name=phase.name, say=phase.say, period=begin & MASK)
             if phase.duration is not None:
                 end = begin + self.periods(phase.duration)
                 self._pass(rows, lambda end=end: self._now >= end, (phase, number, begin, end))
             else:
                 end = self._until(rows, phase, number, begin)
                 start = end + self.ahead + self.periods(0.05)
-            self.recorder.note("end", name=phase.name, period=end & PERIOD_MASK)
+            self.recorder.note("end", name=phase.name, period=end & MASK)
         tail = self._now + self.periods(TAIL)
         self._pass(rows, lambda: self._now >= tail, None)
 
@@ -273,8 +273,7 @@ class Runner:
 
     def _unwrap(self, period: int) -> int:
         """A 30-bit period near the present one, counted on."""
-        ahead = (period - self._now) & PERIOD_MASK
-        return self._now + (ahead if ahead < 1 << 29 else ahead - (1 << 30))
+        return self._now + signed(period - self._now)
 
     # --- commands -----------------------------------------------------------------------------------
 
@@ -286,10 +285,8 @@ class Runner:
             action = self._actions.pop(0)
             late = action.waits and self._now >= action.due
             self.outcome.late += late
-            self.recorder.note(
-                "command", period=self._now & PERIOD_MASK, due=action.due & PERIOD_MASK, text=action.text
-            )
-            action.do(action.due & PERIOD_MASK)
+            self.recorder.note("command", period=self._now & MASK, due=action.due & MASK, text=action.text)
+            action.do(action.due & MASK)
 
     def _plan(self, phase: Phase, start: int) -> list[_Action]:
         """The commands of a phase in the order of their sending."""
@@ -368,7 +365,7 @@ class Runner:
         self.outcome.trouble = why
         self._stopping = True
         self._actions.clear()
-        self.recorder.note("trouble", period=self._now & PERIOD_MASK, text=why)
+        self.recorder.note("trouble", period=self._now & MASK, text=why)
         if self.bench.state == "off":
             return
         if self.bench.state != "fault":

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from boards.virtual.plant import LOAD_TORQUE
+from eesm.cyclic import MASK, signed
 from eesm.drive import OFF, READY, RUNNING, STATES, TICK_PERIODS, Drive
 from eesm.mailbox import Mailbox
 from eesm.parameters import SETTINGS
@@ -21,7 +22,6 @@ from host_tools.recording import Recording
 from host_tools.stream import Row
 from host_tools.units import Unit
 
-PERIOD_MASK = (1 << 30) - 1
 # In these states, with nothing on its way to the kernel, a tick changes nothing: take ten at once.
 CALM = (OFF, READY, RUNNING)
 CALM_PERIODS = 10 * TICK_PERIODS
@@ -59,10 +59,10 @@ class Stream:
         written = self._simulation.loop.kernel.read("stream_rows")
         while self._next != written:
             first = self._next % STREAM_ROWS
-            count = min((written - self._next) & PERIOD_MASK, STREAM_ROWS - first)
+            count = min((written - self._next) & MASK, STREAM_ROWS - first)
             for words in self._ring[first : first + count].tolist():
                 self._rows.append(Row(self, words[0], tuple(words[1:])))
-            self._next = (self._next + count) & PERIOD_MASK
+            self._next = (self._next + count) & MASK
 
     def read(self, timeout: float | None = None) -> list[Row]:
         """All rows that wait."""
@@ -193,9 +193,7 @@ class Simulation:
 
     def load(self, torque: float, at: int | None = None) -> None:
         """Load torque on the shaft in N.m; positive brakes forward motion."""
-        ahead = 0 if at is None else (at - self.now()) & PERIOD_MASK
-        if ahead >= 1 << 29:
-            ahead = 0
+        ahead = 0 if at is None else max(0, signed(at - self.now()))
         self._loads.append((self._periods + ahead, torque))
         self._loads.sort(key=lambda each: each[0])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from eesm import wire
+from eesm.cyclic import MASK
 from host_tools.link_errors import DriveError
 from host_tools.schema import SignalInfo
 
@@ -101,7 +102,7 @@ class Stream:
             body = memoryview(payload)[wire.ROWS_SIZE :]
             if number != self._number or len(body) != count * self._layout.size or self.closed:
                 return
-            self.lost += (first - self._expected) & wire.PERIOD_MASK
+            self.lost += (first - self._expected) & MASK
             self._expected = first + count
             self.dropped = dropped
             self.received += count
@@ -140,7 +141,7 @@ class Stream:
         for row in rows:
             period = row[0]
             if last is not None:  # the board's number wraps at 30 bits, this one does not
-                period = last + ((period - last) & wire.PERIOD_MASK)
+                period = last + ((period - last) & MASK)
             last = period
             out.append(Row(self, period, row[1:]))
         self._period = last

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eesm.mailbox import AHEAD, PERIOD_MASK, QUEUE_LIMIT, WORDS, Mailbox, MailboxFull
+from eesm.cyclic import MASK
+from eesm.mailbox import AHEAD, QUEUE_LIMIT, WORDS, Mailbox, MailboxFull
 from eesm.signals import Signals
 from eesm.stages.mailbox import take_mailbox
 
@@ -96,20 +97,20 @@ def test_a_letter_for_now_waits_at_most_the_time_that_letters_are_moved_ahead():
     assert [period for period, _ in box.taken] == [AHEAD, AHEAD + 1]
 
 
-@given(st.integers(0, PERIOD_MASK), st.lists(st.integers(0, 2000), min_size=1, max_size=20))
-@example(PERIOD_MASK - 1998, [2000])  # the period wraps while the letter waits
+@given(st.integers(0, MASK), st.lists(st.integers(0, 2000), min_size=1, max_size=20))
+@example(MASK - 1998, [2000])  # the period wraps while the letter waits
 def test_letters_are_taken_in_order_of_their_period_and_never_early(start, waits):
     box = LetterBox(start)
     mailbox = Mailbox(box)
     for k, wait in enumerate(waits):
-        mailbox.post({"word_0": k}, (start + wait) & PERIOD_MASK)
+        mailbox.post({"word_0": k}, (start + wait) & MASK)
     run(box, mailbox, 2000 + 25 * len(waits))
     assert len(box.taken) == len(waits)
     order = [entries[0][1] for _, entries in box.taken]
     assert order == sorted(range(len(waits)), key=lambda k: waits[k])
     for (period, _), k in zip(box.taken, order, strict=True):
-        late = (period - start - waits[k]) & PERIOD_MASK
-        assert late < PERIOD_MASK // 2
+        late = (period - start - waits[k]) & MASK
+        assert late < MASK // 2
 
 
 def test_a_large_set_is_split_and_an_atomic_one_refused():

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import pytest
 
+from eesm.cyclic import MASK
 from host_tools import scenario
 from host_tools.errors import UsageError
-from host_tools.runner import AHEAD, PERIOD_MASK, Runner
+from host_tools.runner import AHEAD, Runner
 from tests.fake_bench import FakeBench
 
 RPM = 0.10471975511965977
@@ -109,7 +110,7 @@ def test_a_load_ramp_is_sent_in_small_steps():
 
 
 def test_the_period_may_wrap():
-    bench = FakeBench(period=PERIOD_MASK - 60_001)
+    bench = FakeBench(period=MASK - 60_001)
     outcome, recorder = run(bench)
     assert outcome.completed
     assert outcome.late == 0

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eesm import wire
+from eesm.cyclic import MASK
 from host_tools.link_errors import PortClosed
 from host_tools.schema import SignalInfo
 from host_tools.stream import Stream
@@ -41,7 +42,7 @@ def test_a_row_has_device_time_and_si_values():
 
 def test_time_goes_on_when_the_boards_period_wraps():
     rows = stream()
-    top = wire.PERIOD_MASK
+    top = MASK
     rows.take(frame(0, [top - 9, 0]))
     rows.take(frame(2, [10]))
     assert [row.period for row in rows.read()] == [top - 9, top + 1, top + 11]

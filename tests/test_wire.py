@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eesm import wire
+from eesm.cyclic import MASK
 from tests.test_repository import ROOT
 
 FIRMWARE = ROOT / "firmware"
@@ -22,7 +23,7 @@ contents = st.one_of(
         b"".join
     ),
 )
-messages = st.tuples(st.integers(0, 255), st.integers(0, 0xFFFF), st.integers(0, wire.PERIOD_MASK), payloads)
+messages = st.tuples(st.integers(0, 255), st.integers(0, 0xFFFF), st.integers(0, MASK), payloads)
 
 
 def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -148,6 +149,7 @@ def test_micropython_makes_the_same_frames(micropython, tmp_path):
 import sys
 sys.path.insert(0, sys.argv[1])
 from eesm import wire
+from eesm.cyclic import MASK
 decoder = wire.Decoder()
 for n in range(0, 481, 13):
     payload = bytes([(k * k * 7 + n) & (255 if n % 2 else 1) for k in range(n)])

@@ -9,6 +9,7 @@ in lock step (`--fast`).  A process that falls behind drops wall time, never per
 import time
 
 from boards.virtual import plant, sensors
+from eesm.cyclic import MASK, signed
 from eesm.drive import TICK_PERIODS
 
 try:
@@ -26,8 +27,6 @@ heap_unlock = getattr(micropython, "heap_unlock", _nothing)
 kbd_intr = getattr(micropython, "kbd_intr", _nothing)
 
 BEHIND_US = 50_000  # a lag beyond this is given up, and counted in `late`
-HALF_PERIODS = 1 << 29
-PERIOD_MASK = (1 << 30) - 1
 
 
 # Wall time in us, which wraps on MicroPython.
@@ -132,9 +131,9 @@ class VirtualDriver:
         """Torque in Nm of the coupled machine, against positive rotation, from a period on."""
         now = self.block[self._period]
         if due is None:
-            due = (now + 1) & PERIOD_MASK
+            due = (now + 1) & MASK
         place = len(self.loads)
-        while place > 0 and _ahead(self.loads[place - 1][0], now) > _ahead(due, now):
+        while place > 0 and signed(self.loads[place - 1][0] - now) > signed(due - now):
             place -= 1
         self.loads.insert(place, (due, torque))
 
@@ -211,13 +210,8 @@ class VirtualDriver:
 
     def _apply_loads(self):
         """Put the load on that is due in the coming period; the block gets the transducer's reading."""
-        coming = (self.block[self._period] + 1) & PERIOD_MASK
-        while self.loads and _ahead(self.loads[0][0], coming) <= 0:
+        coming = (self.block[self._period] + 1) & MASK
+        while self.loads and signed(self.loads[0][0] - coming) <= 0:
             torque = self.loads.pop(0)[1]
             self.x[plant.LOAD_TORQUE] = torque
             self.block[self._load] = max(-32767, min(32767, int(torque / self._torque_step)))
-
-
-def _ahead(period, now):
-    """Periods from `now` to `period`, negative when that has passed."""
-    return ((period - now + HALF_PERIODS) & PERIOD_MASK) - HALF_PERIODS

@@ -8,6 +8,7 @@ same run on every bench.  Everything it tells the kernel goes through the mailbo
 from math import sqrt
 
 from eesm import parameters
+from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import bit_of, names_of, rows_of
 from eesm.startup import (
     BRIDGE_OFF,
@@ -54,8 +55,6 @@ STARTUP = {OFFSETS: Offsets, WIRING: Wiring, ANGLE: Angle, FIELD_UP: FieldUp, DI
 REFERENCE_TORQUE = 1
 REFERENCE_SPEED = 2
 
-TURN = 1 << 30
-MASK = TURN - 1
 EVENTS = 64
 
 # Codes of a refusal.
@@ -128,11 +127,11 @@ class Drive:
 
     def since(self, period):
         """Periods passed since `period`."""
-        return _signed(self.now - period)
+        return signed(self.now - period)
 
     def wait(self, until):
         """True while `until` is still to come."""
-        return _signed(until - self.now) > 0
+        return signed(until - self.now) > 0
 
     def counts_since(self, position):
         """Encoder counts moved from `position`, by the shorter way."""
@@ -319,7 +318,7 @@ class Drive:
                     "clear the fault" if self.state == FAULT else "arm it and wait for ready",
                 ),
             )
-        if due is not None and _signed(due - self.now) < -TURN // 4:
+        if due is not None and signed(due - self.now) < -TURN // 4:
             raise Refused(OUT_OF_RANGE, "period %d is too far from now (%d)" % (due, self.now))
         words["reference_mode"] = mode
         try:
@@ -638,8 +637,3 @@ class Drive:
             )
             self._event("fault", name + ": " + self.fault_texts[name])
             self.post({"fault_request": self._requested})
-
-
-def _signed(periods):
-    """A difference of period numbers as -2**29 .. 2**29 - 1."""
-    return ((periods + TURN // 2) & MASK) - TURN // 2

@@ -17,6 +17,7 @@ import sys
 
 from eesm import telemetry as _telemetry
 from eesm import wire
+from eesm.cyclic import MASK
 from eesm.drive import FAULT, HOLDS, OFF, Refused
 from eesm.mailbox import MailboxFull
 
@@ -205,7 +206,7 @@ class Link:
         if telemetry.state == _telemetry.OFF:
             return
         now = int(self.drive.kernel.block[self._period])
-        if ((now - self._heard) & wire.PERIOD_MASK) > self._silence:
+        if ((now - self._heard) & MASK) > self._silence:
             self._heard = now
             self._end_stream()
             return
@@ -380,8 +381,8 @@ class Link:
         """A due period, None for the next one."""
         if due == wire.NOW:
             return None
-        if due > wire.PERIOD_MASK:
-            raise ValueError("a period number is 0 .. %d, not %d" % (wire.PERIOD_MASK, due))
+        if due > MASK:
+            raise ValueError("a period number is 0 .. %d, not %d" % (MASK, due))
         return due
 
     def _name(self, tail):

@@ -4,9 +4,9 @@ The kernel has one letter box.  Letters wait here in order of the period they ar
 into the box shortly before, so that a letter for later never stands in the way of a stop.
 """
 
+from eesm.cyclic import MASK, signed
+
 WORDS = 16
-PERIOD_MASK = (1 << 30) - 1
-HALF = 1 << 29
 # A letter goes into the box this many periods ahead: longer than a turn of the main loop takes
 # as a rule, shorter than anybody minds to wait behind it.
 AHEAD = 60
@@ -61,10 +61,10 @@ class Mailbox:
             raise MailboxFull("%d letters are waiting already" % len(self.queue))
         now = int(self.block[self._period])
         if due is None:
-            due = (now + 1) & PERIOD_MASK
-        wait = _signed(due - now)
+            due = (now + 1) & MASK
+        wait = signed(due - now)
         place = len(self.queue)
-        while place > 0 and _signed(self.queue[place - 1][0] - now) > wait:
+        while place > 0 and signed(self.queue[place - 1][0] - now) > wait:
             place -= 1
         for start in range(0, len(entries), WORDS):
             self.queue.insert(place, (due, tag, entries[start : start + WORDS]))
@@ -88,7 +88,7 @@ class Mailbox:
             return
         block = self.block
         due, _, entries = self.queue[0]
-        if _signed(due - int(block[self._period])) > AHEAD:
+        if signed(due - int(block[self._period])) > AHEAD:
             return
         self.queue.pop(0)
         index, value = self._index, self._value
@@ -102,8 +102,3 @@ class Mailbox:
         block[self._due] = due
         # Last: the kernel looks at nothing else before this changes.
         block[self._sequence] = (int(block[self._sequence]) + 1) & 0xFFFF
-
-
-def _signed(periods):
-    """A difference of period numbers as -2**29 .. 2**29 - 1."""
-    return ((periods + HALF) & PERIOD_MASK) - HALF

@@ -8,8 +8,7 @@ is; what they cause is summed by the kernel's `measure` stage.
 
 from math import atan2, log, pi, sqrt
 
-TURN = 1 << 30
-MASK = TURN - 1
+from eesm.cyclic import MASK, TURN, signed
 
 BRIDGE_OFF = 0
 BRIDGE_SHORT = 1
@@ -315,8 +314,7 @@ class Angle:
         # The tracker follows the new offset within some 10 ms; hand over a settled one.
         if drive.wait(self.due):
             return False
-        gap = drive.encoder_phase() - drive.read("theta_e")
-        gap = ((gap + TURN // 2) & MASK) - TURN // 2
+        gap = signed(drive.encoder_phase() - drive.read("theta_e"))
         if abs(gap) < TURN // 180:
             return True
         if not drive.wait(self.due + round(0.5 * drive.settings["f_pwm"])):

@@ -8,6 +8,7 @@ be sent are dropped and counted; nothing here ever waits.
 import struct
 
 from eesm import wire
+from eesm.cyclic import MASK
 from eesm.mailbox import MailboxFull
 
 # As in eesm.signals, which stays on the host.
@@ -20,7 +21,6 @@ CAPTURE_DONE = 4
 CAPTURE_EDGES = 4
 DIVIDER_MAX = 20000
 
-COUNT_MASK = (1 << 30) - 1
 # A reader that was overtaken goes on with the newest rows but these, not with one that is next to go.
 KEEP = STREAM_ROWS - 32
 
@@ -132,14 +132,14 @@ class Telemetry:
         """Rows that wait in the ring."""
         if self.state != RUNNING:
             return 0
-        return (int(self.block[self._written]) - self._next) & COUNT_MASK
+        return (int(self.block[self._written]) - self._next) & MASK
 
     def skip(self, written):
         """Give up the rows that the ring has lost or is about to lose."""
-        missed = ((written - self._next) & COUNT_MASK) - KEEP
+        missed = ((written - self._next) & MASK) - KEEP
         self.dropped += missed
         self.dropped_ever += missed
-        self._next = (self._next + missed) & COUNT_MASK
+        self._next = (self._next + missed) & MASK
 
     def rows(self, all_now=False):
         """Payload of the next STREAM frame, or None.
@@ -151,11 +151,7 @@ class Telemetry:
             return None
         block, written = self.block, self._written
         period = int(block[self._period])
-        if (
-            waiting < self._frame_rows
-            and not all_now
-            and ((period - self._sent) & COUNT_MASK) < self._patience
-        ):
+        if waiting < self._frame_rows and not all_now and ((period - self._sent) & MASK) < self._patience:
             return None
         if waiting >= STREAM_ROWS:
             self.skip(int(block[written]))
@@ -170,15 +166,13 @@ class Telemetry:
             struct.pack_into(layout, frame, at, *block[start : start + words])
             at += size
         now = int(block[written])
-        if ((now - first) & COUNT_MASK) >= STREAM_ROWS:
+        if ((now - first) & MASK) >= STREAM_ROWS:
             # Overtaken while copying: the first rows may be torn.
             self.skip(now)
             return None
-        self._next = (first + count) & COUNT_MASK
+        self._next = (first + count) & MASK
         self._sent = period
-        struct.pack_into(
-            wire.ROWS, frame, 0, self.number, count, (first - self._first) & COUNT_MASK, self.dropped
-        )
+        struct.pack_into(wire.ROWS, frame, 0, self.number, count, (first - self._first) & MASK, self.dropped)
         return frame
 
     # --- capture ------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ MAX_CONTENT = HEADER_SIZE + MAX_PAYLOAD + CRC_SIZE
 MAX_FRAME = MAX_CONTENT + MAX_CONTENT // 254 + 1  # without the zero that ends it
 
 NOW = 0xFFFFFFFF  # a due period that has no number: the next one
-PERIOD_MASK = (1 << 30) - 1
 
 # --- kinds --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eesm.cyclic import MASK
 from host_tools.errors import FAILED, INTERRUPTED, OK, ToolError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN = ("w_e", "torque", "i_d", "i_q", "i_f", "u_dc")  # the live line
 SHOWN_RATE = 50.0
-WRAP = 1 << 30  # of the board's period counter
 
 
 def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,7 +107,7 @@ class Session:
             batch = self.rows.read(wait)
         if batch:
             self.values = {name: batch[-1][name] for name in SHOWN}
-            self._newest_row = batch[-1].period % WRAP
+            self._newest_row = batch[-1].period & MASK
             if self.writer is not None:
                 self.writer.rows(batch)
         for event in drive.events():
