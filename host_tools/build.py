@@ -118,6 +118,7 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
     Raises LinkError, ValueError when the unit cannot be built.
     """
     settings = {**unit.as_settings(), **(changed or {})}
+    settings["saturates"] = int(unit.motor.saturation is not None)
     program = link(constants=parameters.constants(settings))
     schema = describe(settings, program.layout)
     identity = {
@@ -154,6 +155,12 @@ def tables_of(unit: Unit) -> tuple[dict[str, list[int]], dict[str, int]]:
         "k_share": found.k_share,
         "k_share_shift": found.k_share_shift,
     }
+    if unit.motor.saturation is not None:
+        from host_tools.references.flux_ratios import ratios_of_unit
+
+        ratios = ratios_of_unit(unit)
+        tables |= {"flux_ratio_d": ratios.ratio_d, "flux_ratio_q": ratios.ratio_q}
+        words |= ratios.words
     return tables, words
 
 

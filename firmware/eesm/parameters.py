@@ -29,6 +29,10 @@ SETTINGS = {
     "u_dc_trip": ("V", 1.0, 2000.0, "dc-link voltage that trips"),
     "u_dc_min": ("V", 0.0, 2000.0, "dc-link voltage below which power is refused"),
     "w_m_trip": ("rad/s", 1.0, 10000.0, "shaft speed that trips"),
+    "u_dc_soft": ("V", 1.0, 2000.0, "dc-link voltage above which braking gives way"),
+    "u_dc_low": ("V", 0.0, 2000.0, "dc-link voltage below which motoring gives way"),
+    "power_max_motoring": ("W", 0.0, 1e9, "shaft power that the drive may give"),
+    "power_max_braking": ("W", 0.0, 1e9, "shaft power that the drive may take"),
     "bandwidth_current": ("Hz", 10.0, 3000.0, "bandwidth of the d and q current control"),
     "bandwidth_field": ("Hz", 1.0, 1000.0, "bandwidth of the field current control"),
     "bandwidth_speed": ("Hz", 0.1, 200.0, "bandwidth of the speed control"),
@@ -85,6 +89,7 @@ def bases(settings):
         "w_m": w_e / p,
         "psi": psi,
         "torque": torque,
+        "power": torque * w_e / p,
     }
 
 
@@ -100,6 +105,7 @@ def constants(settings):
         "emf_shift": 15 - psi_shift,
         "torque_shift": 15 - round(log(torque_full / base["torque"]) / log(2)),
         "pwm_top": settings["pwm_top"],
+        "saturates": settings.get("saturates", 0),
         "delay_periods": settings.get("delay_periods", 3),
         "exciter_from_link": 1 if settings["exciter_from_link"] else 0,
         "exciter_reverses": 0 if kind == "unipolar" else 1,
@@ -206,6 +212,15 @@ def derive(settings, base=None):
     words["u_dc_trip"] = _limit(settings, "u_dc_trip", u)
     words["u_dc_min"] = _limit(settings, "u_dc_min", u)
     words["w_e_trip"] = _limit(settings, "w_m_trip", w_m)
+    for name in ("power_motoring", "power_braking"):
+        limit = settings[name.replace("_", "_max_")]
+        words[name] = _within(limit / base["power"] * Q15, 0, 32767)
+    trip, least = words["u_dc_trip"], words["u_dc_min"]
+    # A soft limit beyond the hard one would never act: the share then falls within 1 % of full scale.
+    words["u_dc_soft"] = _within(settings["u_dc_soft"] / u * Q15, 0, max(0, trip - 328))
+    words["u_dc_low"] = _within(settings["u_dc_low"] / u * Q15, min(32767, least + 328), 32767)
+    put("k_link_high", Q15 / (trip - words["u_dc_soft"]))
+    put("k_link_low", Q15 / (words["u_dc_low"] - least))
     words["u_dc_brake"] = _within(1.15 * settings["u_dc_nominal"] / u * Q15, 0, 32767)
     words["i_max"] = _limit(settings, "i_max", i)
     words["i_f_max"] = _limit(settings, "i_f_max", i_f)

@@ -37,6 +37,7 @@ STREAM_ROWS = 128
 CAPTURE_CHANNELS = 8
 CAPTURE_ROWS = 512
 TABLE_POINTS = 17
+RATIO_POINTS = 9
 
 # bridge_mode
 BRIDGE_OFF = 0
@@ -175,6 +176,15 @@ class Signals(SignalSet):
     k_l_q_shift: int = shift("shift of k_l_q")
     k_m: int = gain("M * i_f_base / psi_base", 8192)
     k_m_shift: int = shift("shift of k_m")
+    saturates: int = constant("one", 0, 0, 1, "1", "1: fluxes by the tables of saturation", 0)
+    k_l_main: int = gain("(L_d - L_leakage) * i_base / psi_base, of a machine that saturates", 8192)
+    k_l_main_shift: int = shift("shift of k_l_main")
+    k_l_leak: int = gain("L_leakage * i_base / psi_base", 8192)
+    k_l_leak_shift: int = shift("shift of k_l_leak")
+    k_place_d: int = gain("unsaturated main flux to its axis of the tables", 8192)
+    k_place_d_shift: int = shift("shift of k_place_d")
+    k_place_q: int = gain("|i_q| to its axis of the tables", 8192)
+    k_place_q_shift: int = shift("shift of k_place_q")
     psi_d: int = per_unit(transient, "psi", "V.s", "stator flux along d")
     psi_q: int = per_unit(transient, "psi", "V.s", "stator flux along q")
     psi_t: int = per_unit(state, "psi", "V.s", "torque per i_q: M*i_f + (L_d - L_q)*i_d")
@@ -336,6 +346,24 @@ class Signals(SignalSet):
     speed_share: int = state("one", 15, 0, Q15_MAX, "1", "share of the row above the present speed")
     psi_t_min: int = parameter("psi", 15, 1, Q15_MAX, "V.s", "least psi_t that i_q is computed from", 64)
 
+    # --- outer law: power and dc link ---------------------------------------------------------------
+    power_motoring: int = parameter("power", 15, 0, Q15_MAX, "W", "shaft power allowed in motoring", Q15_MAX)
+    power_braking: int = parameter("power", 15, 0, Q15_MAX, "W", "shaft power allowed in braking", Q15_MAX)
+    u_dc_soft: int = parameter("u", 15, 0, Q15_MAX, "V", "above it braking gives way to the link", Q15_MAX)
+    u_dc_low: int = parameter("u", 15, 0, Q15_MAX, "V", "below it motoring gives way to the link")
+    k_link_high: int = gain("1 / (u_dc_trip - u_dc_soft)")
+    k_link_high_shift: int = shift("shift of k_link_high")
+    k_link_low: int = gain("1 / (u_dc_low - u_dc_min)")
+    k_link_low_shift: int = shift("shift of k_link_low")
+    u_dc_last: int = state("u", 15, 0, Q15_MAX, "V", "dc-link voltage one period ago", 16384)
+    link_share: int = state(
+        "one", 15, 0, Q15_MAX, "1", "share of i_q that the link's voltage leaves", Q15_MAX
+    )
+    i_q_asked: int = per_unit(state, "i", "A", "reference of i_q before the link's share")
+    limited: int = state(
+        "one", 0, 0, 31, "1", "why torque is limited: 1 machine, 2 user, 4 power, 8 link high, 16 link low"
+    )
+
     # --- telemetry --------------------------------------------------------------------------------
     stream_divider: int = parameter("one", 0, 0, 20000, "1", "periods of a stream row, 0 for none")
     stream_left: int = state("one", 0, 0, 20000, "1", "periods until the next stream row")
@@ -394,6 +422,12 @@ class Signals(SignalSet):
     )
     torque_inverse: list[int] = table(
         "one", 0, 0, Q15_MAX, "1", "2**(15 + torque_inverse_shift) over table_torque", 0, TABLE_POINTS
+    )
+    flux_ratio_d: list[int] = table(
+        "one", 15, 0, Q15_MAX, "1", "main flux along d over that without saturation", 0, RATIO_POINTS**2
+    )
+    flux_ratio_q: list[int] = table(
+        "one", 15, 0, Q15_MAX, "1", "psi_q over that without saturation", 0, RATIO_POINTS**2
     )
     stream_ring: list[int] = ring(
         "one", 0, -0x7FFFFFFF, 0x7FFFFFFF, "1", "rows for telemetry", 0, STREAM_ROW * STREAM_ROWS

@@ -14,9 +14,7 @@ from host_tools.units import UnitError
 
 
 @click.command("accept")
-@click.option(
-    "--unit", "units", multiple=True, metavar="NAME|FILE", help="A unit; several are allowed. [a b c]"
-)
+@click.option("--unit", "units", multiple=True, metavar="NAME|FILE", help="A unit; several are allowed.")
 @click.option("--only", multiple=True, metavar="WORD", help="Only families whose name begins so.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
 @click.option("--jobs", type=int, help="Processes at once. [one a processor]")

@@ -27,7 +27,7 @@ def draw(outcome: Outcome, path: Path) -> None:
             ax.plot(curve.x, curve.y, style, color=colour, label=curve.label, marker=marker, lw=1.3, ms=3)
         ax.set_ylabel(pane, color=INK)
         ax.grid(color=GREY, alpha=0.25, lw=0.6)
-        if len(curves) < 10:
+        if len(curves) < 10 and any(curve.label for curve in curves):
             ax.legend(frameon=False, fontsize=8, ncols=2)
     axes[-1].set_xlabel(outcome.x_label)
     missed = sum(not result.ok for result in outcome.results)

@@ -20,7 +20,7 @@ from host_tools.accept.suite import FAMILIES, Outcome, applies, families, run_fa
 from host_tools.references.machine import U_MAX_FACTOR
 from host_tools.units import load
 
-UNITS = ("a", "b", "c")
+UNITS = ("a", "b", "c", "c_saturated")
 
 
 def run(
@@ -87,6 +87,8 @@ def write_json(outcomes: Sequence[Outcome], path: Path, seconds: float) -> None:
 def print_table(outcomes: Sequence[Outcome], seconds: float, console: Console | None = None) -> bool:
     """Print every requirement by unit; True when all hold."""
     console = console or Console()
+    if not console.is_terminal:  # a file or a pipe need not wrap
+        console.width = max(console.width, 130)
     results = rows_of(outcomes)
     title = f"Acceptance, references within U_max = {U_MAX_FACTOR} u_dc/sqrt(3)"
     table = Table(title=title, title_justify="left", header_style="bold")

@@ -27,6 +27,9 @@ FAMILIES = {
     "converter": "torque and current quality with a Pico's own converter",
 }
 
+# What can be asked of a machine that saturates: the other families judge by the linear machine.
+SATURATED = ("envelope", "steps", "torque", "quality", "supply")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -52,6 +55,8 @@ def families(only: tuple[str, ...] = ()) -> list[str]:
 
 def applies(family: str, unit: Unit) -> bool:
     """Whether a family has anything to ask of a unit."""
+    if unit.motor.saturation is not None and family not in SATURATED:
+        return False
     test = getattr(importlib.import_module(f"host_tools.accept.{family}"), "applies", None)
     return True if test is None else bool(test(unit))
 
