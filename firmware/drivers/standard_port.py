@@ -21,7 +21,6 @@ _libc = ffi.open("libc.so.6")
 _fcntl = _libc.func("i", "fcntl", "iii")
 _read = _libc.func("i", "read", "ipi")
 _write = _libc.func("i", "write", "ipi")
-_errno = getattr(os, "errno")  # noqa: B009 - of the unix build
 _errno = getattr(os, "errno")  # noqa: B009  (of the unix port only)
 
 
