@@ -10,9 +10,6 @@ from math import pi, sin, sqrt
 
 from eesm import parameters
 
-SINE_WORDS = 641
-ROOT_WORDS = 257
-
 
 class KernelError(Exception):
     """The folder holds no drive unit."""
@@ -54,10 +51,10 @@ class Kernel:
         for name, value in self.words.items():
             block[offset[name]] = value
         start = offset["sine"]
-        for k in range(SINE_WORDS):
+        for k in range(self.length["sine"]):
             block[start + k] = round(32767 * sin(2 * pi * k / 512))
         start = offset["root"]
-        for k in range(ROOT_WORDS):
+        for k in range(self.length["root"]):
             block[start + k] = min(32768, round(32768 * sqrt(k / 256)))
 
     def fill_tables(self, tables):
