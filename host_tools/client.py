@@ -30,6 +30,8 @@ from eesm.cyclic import MASK, signed
 from eesm.drive import STATES
 from eesm.faults import FAULTS, names_of
 from eesm.parameters import SETTINGS
+from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
+from eesm.telemetry import DIVIDER_MAX
 from host_tools.connection import Connection
 from host_tools.devices import choose_device
 from host_tools.link_errors import (
@@ -60,13 +62,7 @@ __all__ = [
 ]
 
 RPM = 2 * math.pi / 60  # rad/s
-STREAM_CHANNELS = 15
-CAPTURE_CHANNELS = 8
-CAPTURE_ROWS = 512
-DIVIDER_MAX = 20000
-EDGES = {"now": 0, "rising": 1, "falling": 2, "fault": 3}
-CAPTURE_WAITING = 2
-CAPTURE_DONE = 4
+EDGES = ("now", "rising", "falling", "fault")  # in the order of their numbers on the wire
 EVENTS_KEPT = 1000
 HELLO_TIMEOUT = 6.0  # s: a board that has just been started is still compiling its kernel
 QUIET = 1.0  # s between heartbeats while this client does not drive
@@ -578,7 +574,7 @@ class Drive:
         signals = [self.schema.find(name) for name in names]
         source = self.schema.find(trigger or names[0])
         divider = self._divider(rate_hz)
-        fields = (divider, pre, EDGES[edge], self._raw(source.name, level), source.index)
+        fields = (divider, pre, EDGES.index(edge), self._raw(source.name, level), source.index)
         indices = struct.pack(f"<{len(signals)}H", *[signal.index for signal in signals])
         number = struct.unpack("<H", self.connection.request(wire.CAPTURE_SETUP, fields, indices))[0]
         length = CAPTURE_ROWS * divider * self.t_pwm

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eesm import signals, telemetry, wire
+from eesm import drive, mailbox, signals, telemetry, wire
 from eesm.drive import FAULT, OFF, READY, RUNNING
+from eesm.stages import record
+from eesm.table import signals_of
 from host_tools import client as client_module
 from tests.link_bench import Board, Client
 
@@ -428,8 +430,21 @@ def test_rings_are_as_the_signal_table_says():
         "CAPTURE_DONE",
     ):
         assert getattr(telemetry, name) == getattr(signals, name)
-    for name in ("STREAM_CHANNELS", "CAPTURE_CHANNELS", "CAPTURE_ROWS", "CAPTURE_WAITING", "CAPTURE_DONE"):
-        assert getattr(client_module, name) == getattr(signals, name)
+    table = signals_of(signals.Signals)
+    assert table["stream_divider"].high == telemetry.DIVIDER_MAX
+    assert table["capture_divider"].high == telemetry.DIVIDER_MAX
+    assert table["capture_edge"].high == telemetry.CAPTURE_EDGES - 1
+    edges = [getattr(record, f"EDGE_{name}") for name in ("NONE", "RISING", "FALLING", "FAULT")]
+    assert edges == list(range(len(client_module.EDGES)))
+
+
+def test_the_letter_box_is_as_the_signal_table_says():
+    assert mailbox.WORDS == signals.MAILBOX_WORDS
+
+
+def test_refusals_of_the_drive_keep_their_numbers_on_the_wire():
+    for name in ("WRONG_STATE", "OUT_OF_RANGE", "UNKNOWN", "FIXED", "HOLDS"):
+        assert getattr(drive, name) == getattr(wire, name)
 
 
 # --- the bench around a virtual drive -----------------------------------------------------------
