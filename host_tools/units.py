@@ -25,6 +25,8 @@ STATUSES = ("EST", "PUB", "KNOW")
 EXCITERS = ("unipolar", "half_bridge", "full_bridge")
 SUPPLIES = ("link", "own")
 ENCODERS = ("incremental", "absolute")
+# Ways to share a torque among the currents, see `host_tools.references.strategies`.
+STRATEGIES = ("optimal", "i_d_zero", "constant_field", "unity_power_factor", "proportional_field")
 
 # Rules of the control law that a unit must leave room for.
 HEADROOM = 1.25  # a sensor reaches at least this far beyond its trip
@@ -159,6 +161,18 @@ _UNIT: dict[str, dict[str, _Key | _Choice]] = {
         "u_nominal": _positive("V", 1500, "nominal voltage"),
         "u_min": _positive("V", 1500, "lowest voltage at which the drive works"),
         "u_trip": _positive("V", 2000, "voltage that trips"),
+        "u_soft": _positive(
+            "V",
+            2000,
+            "voltage above which braking gives way; if missing 1.1*u_nominal, or between clamp and u_trip",
+            math.nan,
+        ),
+        "u_low": _positive(
+            "V",
+            1500,
+            "voltage below which motoring gives way; if missing 40 % from u_min to u_nominal",
+            math.nan,
+        ),
         "capacitance": _positive("F", 10, "capacitance"),
         "battery_emf": _positive("V", 1500, "open-circuit voltage of the battery"),
         "battery_resistance": _positive("Ohm", 100, "resistance of battery and cables"),
@@ -193,10 +207,13 @@ _UNIT: dict[str, dict[str, _Key | _Choice]] = {
         "torque_limit": _positive(
             "N.m", 1e5, "torque that the drive may use; torque_max if missing", math.nan
         ),
+        "power_max_motoring": _positive("W", 1e9, "shaft power that the drive may give", 1e9),
+        "power_max_braking": _positive("W", 1e9, "shaft power that the drive may take", 1e9),
         "torque_slew": _positive("N.m/s", 1e8, "slope of the torque reference"),
         "acceleration": _positive("rad/s2", 1e6, "slope of the speed ramp"),
     },
     "control": {
+        "strategy": _Choice(STRATEGIES, "optimal"),
         "bandwidth_current": _Key("Hz", 10, 3000, "bandwidth of the d and q current control"),
         "bandwidth_field": _Key("Hz", 1, 1000, "bandwidth of the field current control"),
         "bandwidth_speed": _Key("Hz", 0.1, 200, "bandwidth of the speed control"),
@@ -324,6 +341,22 @@ class DcLink:
     battery_resistance: float
     clamp_voltage: float | None
     clamp_resistance: float | None
+    u_soft: float | None = None
+    u_low: float | None = None
+
+    @property
+    def soft_limit(self) -> float:
+        """Voltage above which braking gives way: the brake resistor, if there is one, comes first."""
+        if self.u_soft is not None:
+            return self.u_soft
+        if self.clamp_voltage is not None:
+            return 0.5 * (self.clamp_voltage + self.u_trip)
+        return 1.1 * self.u_nominal
+
+    @property
+    def low_limit(self) -> float:
+        """Voltage below which motoring gives way."""
+        return self.u_min + 0.4 * (self.u_nominal - self.u_min) if self.u_low is None else self.u_low
 
 
 @dataclass(frozen=True)
@@ -367,6 +400,8 @@ class Limits:
     torque_limit: float
     torque_slew: float
     acceleration: float
+    power_max_motoring: float = 1e9  # W, that is none
+    power_max_braking: float = 1e9
 
     @property
     def w_m_max(self) -> float:
@@ -389,6 +424,7 @@ class Control:
     dead_time_zone: float
     host_timeout: float
     check_direction: int
+    strategy: str = "optimal"
 
 
 @dataclass(frozen=True)
@@ -423,6 +459,10 @@ class Unit:
             "u_dc_nominal": link.u_nominal,
             "u_dc_min": link.u_min,
             "u_dc_trip": link.u_trip,
+            "u_dc_soft": link.soft_limit,
+            "u_dc_low": link.low_limit,
+            "power_max_motoring": limits.power_max_motoring,
+            "power_max_braking": limits.power_max_braking,
             "u_f_nominal": self.exciter.u_nominal,
             "exciter_kind": self.exciter.kind,
             "exciter_from_link": int(self.exciter.supply == "link"),
@@ -709,6 +749,16 @@ def _check_unit(unit: Unit, reader: "_Reader") -> None:
         link.u_trip >= 1.15 * link.u_nominal,
         f"dc_link.u_trip = {link.u_trip:g} V",
         f"braking needs room: at least 1.15*u_nominal = {1.15 * link.u_nominal:g} V",
+    )
+    rule(
+        link.u_nominal < link.soft_limit < link.u_trip,
+        f"dc_link.u_soft = {link.soft_limit:g} V",
+        f"it must lie between u_nominal = {link.u_nominal:g} V and u_trip = {link.u_trip:g} V",
+    )
+    rule(
+        link.u_min < link.low_limit < link.u_nominal,
+        f"dc_link.u_low = {link.low_limit:g} V",
+        f"it must lie between u_min = {link.u_min:g} V and u_nominal = {link.u_nominal:g} V",
     )
     rule(
         link.u_min < link.battery_emf < link.u_trip,

@@ -40,6 +40,9 @@ RESERVE = 1.2  # with this much more for the share of R_s
 # Towards the very end of the envelope the optimum moves as a square root, which a table cannot follow:
 # giving up this last share of the torque halves the worst loss penalty.
 GRANTED = 0.997
+# proportional_field reaches i_f_max at this share of the torque of i_f_max and i_max: the rest of i_q
+# makes up for a field that lags or is measured too high.
+PROPORTIONAL = 0.8
 HALVINGS = 30
 
 
@@ -87,9 +90,12 @@ def build_tables(
     factor = u_max_factor / np.sqrt(3.0)
     per_count = bases["w_e"] / bases["u"] / RATIO_UNIT  # ratio of one count, rad/s per V
 
+    full = PROPORTIONAL * 1.5 * machine.pole_pairs * machine.M * machine.i_f_max * machine.i_max
+
     def points(torque: Array, w_e: Array, u_max: Array, floor: float = field_floor) -> Currents:
         drop = 2 * machine.R_s * w_e * torque / (1.5 * machine.pole_pairs)
-        return solve_strategy(strategy, machine, torque, w_e, np.sqrt(u_max**2 + drop), floor, field)
+        u_max = np.sqrt(u_max**2 + drop)
+        return solve_strategy(strategy, machine, torque, w_e, u_max, floor, field, full)
 
     def highest(w_e: Array, u_max: Array, floor: float = field_floor) -> np.ndarray:
         low = np.zeros_like(w_e)
@@ -152,10 +158,10 @@ def build_tables(
 def tables_of_unit(
     unit: Unit,
     u_max_factor: float = U_MAX_FACTOR,
-    strategy: str = "optimal",
+    strategy: str | None = None,
     field_floor: float | None = None,
 ) -> ReferenceTables:
-    """Tables of a drive unit; `field_floor` as a share of i_f_max, that of the unit if missing."""
+    """Tables of a drive unit; `strategy` and `field_floor` (share of i_f_max) are its own if missing."""
     from eesm import parameters
 
     motor = unit.motor
@@ -166,7 +172,7 @@ def tables_of_unit(
         unit.limits.w_m_max * motor.pole_pairs,
         unit.dc_link.u_nominal,
         u_max_factor,
-        strategy,
+        strategy or unit.control.strategy,
         floor * motor.i_f_max,
     )
 
