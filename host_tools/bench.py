@@ -22,10 +22,11 @@ import numpy as np
 
 from boards.virtual import plant, sensors
 from boards.virtual.plant import LOAD_TORQUE
+from drivers.virtual import INPUTS, OUTPUTS
 from eesm.steps import fast_step, outer_step
 from host_tools.jitted import compile_plant
 from host_tools.linker import BlockView
-from host_tools.loop import INPUTS, OUTPUTS, Loop
+from host_tools.loop import Loop
 from host_tools.simulate import Simulation
 from host_tools.units import load
 
@@ -116,7 +117,7 @@ def measure_cpython(loop: Loop, periods: int = 1_000) -> float:
         sensors.sample(x, y, k, raw)
         for name, value in zip(INPUTS, raw, strict=True):
             setattr(view, name, value)
-        view.load_torque = int(x[LOAD_TORQUE])
+        view.load_torque = int(x[LOAD_TORQUE] * loop.load_gain)
         fast_step(view)
         outer_step(view)
         plant.run_period(x, c, *latch)

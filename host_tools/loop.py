@@ -15,15 +15,12 @@ import numpy as np
 
 from boards.virtual import plant, sensors
 from boards.virtual.plant import LOAD_TORQUE
+from drivers.virtual import INPUTS, OUTPUTS
 from eesm.kernel import Kernel
 from host_tools.build import Linked, link_unit
 from host_tools.jitted import compile_plant
 from host_tools.linker import Program
 from host_tools.units import Unit
-
-INPUTS = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
-OUTPUTS = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
-
 
 _loops: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {}
 
@@ -42,7 +39,7 @@ def compile_loop(program: Program) -> tuple[Callable[..., None], Callable[..., N
             sample(x, y, k, raw)
             for n in range(5):
                 block[at[n]] = raw[n]
-            block[at[5]] = int(x[LOAD_TORQUE] * load_gain)
+            block[at[5]] = max(-32767, min(32767, int(x[LOAD_TORQUE] * load_gain)))
             fast_step(block)
             outer_step(block)
             run_period(x, c, latch[0], latch[1], latch[2], latch[3], latch[4])
@@ -103,8 +100,8 @@ class Loop:
         self.latch = np.zeros(5, dtype=np.int64)
         offset = self.kernel.offset
         at = np.array([offset[name] for name in (*INPUTS, "load_torque", *OUTPUTS)], dtype=np.uint64)
-        load_gain = 32768 / self.bases["torque"]
-        self._bench = (self.block, at, load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)
+        self.load_gain = 32768 / self.bases["torque"]  # raw words of load_torque a N.m
+        self._bench = (self.block, at, self.load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)
 
     def inject(self, name: str, on: bool = True) -> None:
         """Make or mend a fault of the plant or of its sensors; KeyError when there is none of that name."""

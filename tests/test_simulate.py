@@ -6,9 +6,10 @@ import pytest
 
 from boards.virtual import plant, sensors
 from boards.virtual.plant import LOAD_TORQUE
+from drivers.virtual import INPUTS, OUTPUTS
 from eesm.steps import fast_step, outer_step
 from host_tools.linker import BlockView
-from host_tools.loop import INPUTS, OUTPUTS, Loop
+from host_tools.loop import Loop
 from host_tools.simulate import Simulation
 from host_tools.units import load
 
@@ -36,12 +37,11 @@ def test_the_compiled_loop_equals_plain_stages_and_plain_plant_word_for_word(uni
     x, c, y, k = (array.tolist() for array in (loop.x, loop.c, loop.y, loop.k))
     raw, latch = loop.raw.tolist(), loop.latch.tolist()
     x[LOAD_TORQUE] = loop.x[LOAD_TORQUE] = 0.5
-    gain = 32768 / loop.bases["torque"]
     for n in range(2000):
         sensors.sample(x, y, k, raw)
         for name, value in zip(INPUTS, raw, strict=True):
             setattr(view, name, value)
-        view.load_torque = int(x[LOAD_TORQUE] * gain)
+        view.load_torque = int(x[LOAD_TORQUE] * loop.load_gain)
         fast_step(view)
         outer_step(view)
         plant.run_period(x, c, *latch)
@@ -51,6 +51,13 @@ def test_the_compiled_loop_equals_plain_stages_and_plain_plant_word_for_word(uni
             assert loop.x.tolist() == x
             assert loop.block.tolist() == words
     assert simulation.drive.si("w_e") > 0
+
+
+def test_a_load_beyond_the_transducers_range_reads_as_its_end() -> None:
+    simulation = ready("a")
+    simulation.loop.x[LOAD_TORQUE] = 1000.0
+    simulation.loop.run(1)
+    assert simulation.loop.kernel.read("load_torque") == 32767
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -26,6 +26,10 @@ heap_lock = getattr(micropython, "heap_lock", _nothing)
 heap_unlock = getattr(micropython, "heap_unlock", _nothing)
 kbd_intr = getattr(micropython, "kbd_intr", _nothing)
 
+# What a driver writes before a step and reads after it; the order is that of sensors and plant.
+INPUTS = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
+OUTPUTS = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
+
 BEHIND_US = 50_000  # a lag beyond this is given up, and counted in `late`
 
 
@@ -99,10 +103,8 @@ class VirtualDriver:
         self.block = kernel.block
         self.fast_step = kernel.fast_step
         self.outer_step = kernel.outer_step
-        names = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
-        self._inputs = [offset[name] for name in names]
-        names = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
-        self._outputs = [offset[name] for name in names]
+        self._inputs = [offset[name] for name in INPUTS]
+        self._outputs = [offset[name] for name in OUTPUTS]
         self._period = offset["period"]
         self._load = offset["load_torque"]
         self._next_us = ticks_us()
