@@ -118,7 +118,7 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
     Raises LinkError, ValueError when the unit cannot be built.
     """
     settings = {**unit.as_settings(), **(changed or {})}
-    settings["saturates"] = int(unit.motor.saturation is not None)
+    settings["saturates"] = int(knows_saturation(unit))
     program = link(constants=parameters.constants(settings))
     schema = describe(settings, program.layout)
     identity = {
@@ -133,6 +133,13 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
     data["tables"] = list(tables)
     data["initial"] |= words
     return Linked(program, data, schema, array("h", chain(*tables.values())))
+
+
+def knows_saturation(unit: Unit) -> bool:
+    """Whether a unit's kernel gets tables of saturation."""
+    from host_tools.references.flux_ratios import saturates
+
+    return saturates(unit)
 
 
 def tables_of(unit: Unit) -> tuple[dict[str, list[int]], dict[str, int]]:
@@ -155,7 +162,7 @@ def tables_of(unit: Unit) -> tuple[dict[str, list[int]], dict[str, int]]:
         "k_share": found.k_share,
         "k_share_shift": found.k_share_shift,
     }
-    if unit.motor.saturation is not None:
+    if knows_saturation(unit):
         from host_tools.references.flux_ratios import ratios_of_unit
 
         ratios = ratios_of_unit(unit)

@@ -12,6 +12,7 @@ is exact; for flux maps it is exact on the line of least copper loss, where the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from eesm.parameters import split_gain
 from eesm.stages.fixed import amplify, magnitude, mul15, sat15
 from host_tools.references.closed_form import copper_ratios
 from host_tools.references.machine import LinearMachine, Machine
-from host_tools.references.saturation import SaturatedMachine
-from host_tools.units import Unit
+from host_tools.references.saturation import MappedMachine, SaturatedMachine, load_maps
+from host_tools.units import BOARDS, Unit
 
 POINTS = 9
 Q15_MAX = 32767
@@ -70,11 +71,34 @@ def ratios_of(
     return FluxRatios(_words(ratio_d), _words(ratio_q), words)
 
 
+def find_maps(unit: Unit) -> Path | None:
+    """The file of flux maps that belongs to a unit's motor, `MOTOR.maps.csv`: beside the unit, else among
+    the motors of the project."""
+    for folder in (unit.path.parent, BOARDS / "motors"):
+        path = folder / f"{unit.motor.name}.maps.csv"
+        if path.is_file():
+            return path
+    return None
+
+
+def saturates(unit: Unit) -> bool:
+    """Whether the saturation of a unit's motor is known, by flux maps or by formula."""
+    return unit.motor.saturation is not None or find_maps(unit) is not None
+
+
 def ratios_of_unit(unit: Unit) -> FluxRatios:
-    """Ratios of a drive unit whose motor saturates; ValueError for one that does not."""
-    machine = SaturatedMachine.of_motor(unit.motor)
-    leak = machine.saturation.L_leakage
-    return ratios_of(machine, machine.linear, parameters.bases(unit.as_settings()), leak)
+    """Ratios of a drive unit: by its flux maps, else by its formula; ValueError with neither.
+
+    UsageError for maps that are unfit.
+    """
+    motor, maps = unit.motor, find_maps(unit)
+    bases = parameters.bases(unit.as_settings())
+    leak = motor.saturation.L_leakage if motor.saturation is not None else None
+    if maps is None:
+        machine = SaturatedMachine.of_motor(motor)
+    else:
+        machine = MappedMachine(LinearMachine.of_motor(motor), load_maps(maps))
+    return ratios_of(machine, machine.linear, bases, leak)
 
 
 def _words(ratio: Any) -> list[int]:
