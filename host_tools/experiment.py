@@ -80,10 +80,10 @@ class Experiment:
             for name in ("i_a", "i_b", "i_f"):
                 self.set_raw(**{name + "_offset": round(16 * (2048 + float(true["offset_" + name])))})
             self.set_raw(offset_tracked=self.kernel.read("theta_offset"))
-            if w_m:  # the tracker starts at speed
-                self.set(w_e=w_m * self.p)
-                self.set_raw(w_step=self.kernel.read("w_e") << self.constant("w_shift"))
-                self.set_raw(theta_e=int(self.x[plant.TURNS] * self.p % 1.0 * (1 << 30)))
+            # The tracker starts where the rotor is, at its speed.
+            self.set_raw(theta_e=int(self.x[plant.TURNS] * self.p % 1.0 * (1 << 30)))
+            self.set(w_e=w_m * self.p)
+            self.set_raw(w_step=self.kernel.read("w_e") << self.constant("w_shift"))
         self.set_raw(bridge_mode=BRIDGE_CURRENT, field_mode=FIELD_CURRENT)
 
     # --- words of the block -------------------------------------------------------------------------

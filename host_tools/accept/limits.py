@@ -55,10 +55,14 @@ def ideal_t90(unit: Unit, start: float, goal: float) -> float:
 
 
 def t90_limit(unit: Unit) -> float:
-    """T90 in s that a torque step 10 to 100 % may take: as asked of a shipped motor, else a quarter and one
-    current step more than the ideal."""
+    """T90 in s that a torque step 10 to 100 % may take: as asked of a shipped motor, else by its physics.
+
+    A quarter more than the ideal, two rises of the current control, and the time that the voltage needs
+    to turn the stator's flux.
+    """
     asked = T90_ASKED.get(unit.motor.name)
     if asked is not None and unit.exciter.u_nominal >= 48:
         return asked
     rated = unit.limits.torque_rated
-    return 1.25 * ideal_t90(unit, 0.1 * rated, rated) + 1e-3
+    turning = unit.motor.L_q * unit.motor.i_max / u_max(unit)
+    return 1.25 * ideal_t90(unit, 0.1 * rated, rated) + turning + 1e-3
