@@ -52,6 +52,7 @@ def test_constants_repeated_for_the_board_agree_with_the_signal_table():
         for name in dir(module):
             if name.startswith(("BRIDGE_", "FIELD_", "REFERENCE_")) and hasattr(signals, name):
                 assert getattr(module, name) == getattr(signals, name), name
+    assert drive.ADC_TOP == signals.ADC_TOP
 
 
 def test_words_name_their_faults():

@@ -5,7 +5,7 @@ period number only, never on the wall clock, so the same commands at the same pe
 same run on every bench.  Everything it tells the kernel goes through the mailbox.
 """
 
-from math import sqrt
+from math import pi, sqrt
 
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
@@ -25,6 +25,7 @@ from eesm.startup import (
 )
 
 TICK_PERIODS = 20
+ADC_TOP = 4095  # as in eesm.signals
 
 OFF = 0
 OFFSETS = 1
@@ -56,6 +57,7 @@ REFERENCE_TORQUE = 1
 REFERENCE_SPEED = 2
 
 EVENTS = 64
+RPM = pi / 30  # rad/s
 
 # Codes of a refusal.
 WRONG_STATE = 1
@@ -223,7 +225,7 @@ class Drive:
             raise Refused(
                 HOLDS,
                 "the shaft turns at %.0f rpm and the rotor angle is unknown; wait for standstill"
-                % (self.si("w_e") / self.settings["pole_pairs"] * 9.5493),
+                % (self.si("w_e") / self.settings["pole_pairs"] / RPM),
             )
         self.host_seen()
         self._enter(OFFSETS)
@@ -290,7 +292,7 @@ class Drive:
             raise Refused(
                 OUT_OF_RANGE,
                 "speed = %g rad/s (%.0f rpm) is beyond w_m_max = %g rad/s (%.0f rpm)"
-                % (w_m, w_m * 9.5493, limit, limit * 9.5493),
+                % (w_m, w_m / RPM, limit, limit / RPM),
             )
         self._setpoint(REFERENCE_SPEED, {"w_m_set": self.raw("w_m_set", w_m)}, due)
 
@@ -391,12 +393,19 @@ class Drive:
         self._event("fault", name + ": " + text)
         self._enter(FAULT)
 
+    def _highest_phase_current(self):
+        """In A, of the three phases; c is what a and b leave."""
+        i_a, i_b = self.si("i_a"), self.si("i_b")
+        return max(abs(i_a), abs(i_b), abs(i_a + i_b))
+
     def _measured_now(self, number):
         """What a kernel fault is about, with value and limit."""
         si = self.si
         if number == 1:
-            highest = max(abs(si("i_a")), abs(si("i_b")), abs(si("i_a") + si("i_b")))
-            return "highest phase current %.1f A now, i_trip = %.1f A" % (highest, si("i_trip"))
+            return "highest phase current %.1f A now, i_trip = %.1f A" % (
+                self._highest_phase_current(),
+                si("i_trip"),
+            )
         if number == 2:
             return "i_f %.2f A now, i_f_trip = %.2f A" % (si("i_f"), si("i_f_trip"))
         if number == 3:
@@ -421,19 +430,19 @@ class Drive:
         """A sentence when a limit of the kernel is broken at this moment, else ''."""
         si = self.si
         broken = 0
-        if max(abs(si("i_a")), abs(si("i_b")), abs(si("i_a") + si("i_b"))) > si("i_trip"):
-            broken |= 1
+        if self._highest_phase_current() > si("i_trip"):
+            broken |= bit_of("PHASE_OVERCURRENT")
         if abs(si("i_f")) > si("i_f_trip"):
-            broken |= 2
+            broken |= bit_of("FIELD_OVERCURRENT")
         if si("u_dc") > si("u_dc_trip"):
-            broken |= 4
+            broken |= bit_of("DC_OVERVOLTAGE")
         if abs(self.read("w_e")) > self.read("w_e_trip"):
-            broken |= 16
+            broken |= bit_of("OVERSPEED")
         for name in ("i_a_raw", "i_b_raw", "i_f_raw"):
-            if self.read(name) in (0, 4095):
-                broken |= 32
-        if self.read("u_dc_raw") == 4095:
-            broken |= 32
+            if self.read(name) in (0, ADC_TOP):
+                broken |= bit_of("SENSOR_RANGE")
+        if self.read("u_dc_raw") == ADC_TOP:
+            broken |= bit_of("SENSOR_RANGE")
         if not broken:
             return ""
         row = rows_of(broken)[0]
