@@ -27,7 +27,7 @@ from typing import overload
 
 from eesm import wire
 from eesm.cyclic import MASK, signed
-from eesm.drive import STATES
+from eesm.drive import RPM, STATES
 from eesm.faults import FAULTS, names_of
 from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
@@ -61,7 +61,6 @@ __all__ = [
     "Stream",
 ]
 
-RPM = 2 * math.pi / 60  # rad/s
 EDGES = ("now", "rising", "falling", "fault")  # in the order of their numbers on the wire
 EVENTS_KEPT = 1000
 HELLO_TIMEOUT = 6.0  # s: a board that has just been started is still compiling its kernel

@@ -22,11 +22,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eesm.cyclic import MASK, signed
+from eesm.drive import RPM, STATES
 from host_tools.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -342,9 +342,9 @@ def derive(run: Run, name: str) -> Array:
     if name == "w_m":
         return run["w_e"] * (run.header["bases"]["w_m"] / run.header["bases"]["w_e"])
     if name == "speed_rpm":
-        return derive(run, "w_m") * (30 / pi)
+        return derive(run, "w_m") / RPM
     if name == "speed_ref_rpm":
-        return run["w_m_ref"] * (30 / pi)
+        return run["w_m_ref"] / RPM
     if name == "load":
         return run["load_torque"]
     if name == "power":
@@ -378,8 +378,6 @@ def _table(run: Run) -> dict[str, tuple[Array, str]]:
     if "w_e" in run and "w_m" not in run:
         out["w_m"] = (derive(run, "w_m"), "rad/s")
     if run.states:
-        from eesm.drive import STATES
-
         state = np.full(len(run), -1, dtype=np.int8)
         for name, start, stop in run.states:
             if name in STATES:

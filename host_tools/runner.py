@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil, pi
+from math import ceil
 from typing import Any, Protocol
 
 from eesm.cyclic import MASK, signed
+from eesm.drive import RPM
 from host_tools.errors import UsageError
 from host_tools.scenario import Phase, Scenario
 
@@ -22,7 +23,6 @@ RAMP_STEP = 0.02  # s between the setpoints of a ramp
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase
 STOP_TIMEOUT = 5.0  # s of device time that an ordered stop may take when a run is given up
-RPM = pi / 30
 
 
 class Rows(Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from eesm.drive import RPM
 from host_tools.cli.shared import console
 from host_tools.demo import FOLDER
 
@@ -186,7 +187,7 @@ def _progress(shown: Any, phases: int) -> Iterator[tuple[Callable[[str], None], 
             shown_values = "  ".join(
                 f"{name} {values[key] * factor:.4g} {unit}"
                 for name, key, factor, unit in (
-                    ("speed ref", "w_m_ref", 9.549296586, "rpm"),
+                    ("speed ref", "w_m_ref", 1 / RPM, "rpm"),
                     ("torque", "torque", 1, "Nm"),
                     ("i_f", "i_f", 1, "A"),
                 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eesm.cyclic import MASK
+from eesm.drive import RPM
 from host_tools.errors import FAILED, INTERRUPTED, OK, ToolError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def console() -> Any:
 
 def live_text(drive: Drive, values: Mapping[str, float], state: str, seconds: float) -> str:
     """One line about what a drive does."""
-    rpm = values["w_e"] * drive.bases["w_m"] / drive.bases["w_e"] * 9.549296586
+    rpm = values["w_e"] * drive.bases["w_m"] / drive.bases["w_e"] / RPM
     return (
         f"{seconds:7.1f} s  {state:<10} {rpm:8.1f} rpm {values['torque']:8.3f} Nm   "
         f"i_d {values['i_d']:7.2f}  i_q {values['i_q']:7.2f}  i_f {values['i_f']:6.3f} A   "
