@@ -20,7 +20,14 @@ from host_tools.units import UnitError
 @click.option("--jobs", type=int, help="Processes at once. [one a processor]")
 @click.option("--plots/--no-plots", default=True, show_default=True)
 def accept(units: tuple[str, ...], only: tuple[str, ...], out: Path, jobs: int | None, plots: bool) -> None:
-    """Measure the control law in closed loop and judge it by its requirements."""
+    """Measure the control law in closed loop and judge it by its requirements.
+
+    Writes accept.json and a plot a family into the folder `--out`; the exit status tells whether all hold.
+
+    \b
+    Example:
+      eesm accept --unit a --only torque
+    """
     begun = time.perf_counter()
     try:
         outcomes = run(units or UNITS, only, out, jobs, plots, lambda text: click.echo(text, err=True))
