@@ -219,7 +219,8 @@ def derive(settings, base=None):
     # A soft limit beyond the hard one would never act: the share then falls within 1 % of full scale.
     words["u_dc_soft"] = _within(settings["u_dc_soft"] / u * Q15, 0, max(0, trip - 328))
     words["u_dc_low"] = _within(settings["u_dc_low"] / u * Q15, min(32767, least + 328), 32767)
-    put("k_link_high", Q15 / (trip - words["u_dc_soft"]))
+    words["u_dc_hold"] = words["u_dc_soft"] + (trip - words["u_dc_soft"]) * 3 // 4
+    put("k_link_high", Q15 / (words["u_dc_hold"] - words["u_dc_soft"]))
     put("k_link_low", Q15 / (words["u_dc_low"] - least))
     words["u_dc_brake"] = _within(1.15 * settings["u_dc_nominal"] / u * Q15, 0, 32767)
     words["i_max"] = _limit(settings, "i_max", i)

@@ -350,14 +350,15 @@ class Signals(SignalSet):
     power_motoring: int = parameter("power", 15, 0, Q15_MAX, "W", "shaft power allowed in motoring", Q15_MAX)
     power_braking: int = parameter("power", 15, 0, Q15_MAX, "W", "shaft power allowed in braking", Q15_MAX)
     u_dc_soft: int = parameter("u", 15, 0, Q15_MAX, "V", "above it braking gives way to the link", Q15_MAX)
+    u_dc_hold: int = parameter("u", 15, 0, Q15_MAX, "V", "above it braking turns to motoring", Q15_MAX)
     u_dc_low: int = parameter("u", 15, 0, Q15_MAX, "V", "below it motoring gives way to the link")
-    k_link_high: int = gain("1 / (u_dc_trip - u_dc_soft)")
+    k_link_high: int = gain("1 / (u_dc_hold - u_dc_soft)")
     k_link_high_shift: int = shift("shift of k_link_high")
     k_link_low: int = gain("1 / (u_dc_low - u_dc_min)")
     k_link_low_shift: int = shift("shift of k_link_low")
     u_dc_last: int = state("u", 15, 0, Q15_MAX, "V", "dc-link voltage one period ago", 16384)
     link_share: int = state(
-        "one", 15, 0, Q15_MAX, "1", "share of i_q that the link's voltage leaves", Q15_MAX
+        "one", 15, -Q15_MAX, Q15_MAX, "1", "share of i_q that the link's voltage leaves", Q15_MAX
     )
     i_q_asked: int = per_unit(state, "i", "A", "reference of i_q before the link's share")
     limited: int = state(

@@ -8,6 +8,7 @@ routine.
 from eesm.signals import Signals
 from eesm.stages.angle import find_direction, read_encoder, track_angle
 from eesm.stages.current import control_current
+from eesm.stages.derate import limit_power, note_i_q, yield_to_link
 from eesm.stages.field import control_field, excite, limit_exciter
 from eesm.stages.flux import find_flux
 from eesm.stages.guard import guard
@@ -33,6 +34,7 @@ def fast_step(s: Signals) -> None:
     park(s)
     find_flux(s)
     guard(s)
+    yield_to_link(s)
     limit_exciter(s)
     control_field(s)
     control_current(s)
@@ -49,12 +51,14 @@ def outer_step(s: Signals) -> None:
         s.slot = 1
     elif s.slot == 1:
         limit_torque(s)
+        limit_power(s)
         s.slot = 2
     elif s.slot == 2:
         choose_field(s)
         s.slot = 3
     else:
         choose_i_q(s)
+        note_i_q(s)
         s.slot = 0
     stream(s)
     capture(s)

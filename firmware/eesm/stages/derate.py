@@ -1,0 +1,100 @@
+"""Torque given up for power and for the dc link, before anything must trip.
+
+Power is limited with the torque, once in a cycle of the outer law.  A lost battery fills the link
+within a millisecond (500 uF, 40 kW: 200 V/ms), so i_q gives way in every period, by a share of the
+voltage expected when it will have followed.
+"""
+
+from eesm.signals import Q15_MAX, REFERENCE_CURRENT, Signals
+from eesm.stages.fixed import amplify, divide, magnitude, sat15
+
+# Bits of `limited`.
+LIMITED_MACHINE = 1
+LIMITED_USER = 2
+LIMITED_POWER = 4
+LIMITED_LINK_HIGH = 8
+LIMITED_LINK_LOW = 16
+
+AHEAD_PERIODS = 6  # from a sample of u_dc until i_q has followed: delay and the current's rise
+REVERSE_SHARE = 0x2000  # of the braking i_q that may turn to motoring, Q15
+SLOW = 160  # |w_e|, Q15: below, torque moves no power worth limiting
+PLACES = 15  # power and speed are both Q15 of bases whose quotient is that of torque
+
+
+def limit_power(s: Signals) -> None:
+    """Hold torque_ref within the power allowed, say in `limited` what holds it, lower torque_max alike.
+
+    torque_max is what the speed law stops its integrator at: it belongs to the direction asked for.
+    """
+    bits = 0
+    if s.reference_mode != REFERENCE_CURRENT:
+        demand = s.torque_demand
+        if magnitude(demand) > s.torque_max:
+            bits = LIMITED_MACHINE
+            if s.torque_max == s.torque_limit:
+                bits = LIMITED_USER
+        w_e = magnitude(s.w_e)
+        if w_e > SLOW:
+            motoring = divide(s.power_motoring, w_e, PLACES)
+            braking = divide(s.power_braking, w_e, PLACES)
+            forward = motoring
+            backward = braking
+            if s.w_e < 0:
+                forward = braking
+                backward = motoring
+            if s.torque_ref > forward:
+                s.torque_ref = forward
+            elif s.torque_ref < -backward:
+                s.torque_ref = -backward
+            most = forward
+            if demand < 0:
+                most = backward
+            if magnitude(demand) > most and s.torque_max > most:
+                bits = LIMITED_POWER
+            if s.torque_max > most:
+                s.torque_max = most
+        if s.link_share < Q15_MAX:
+            left = s.link_share
+            if left < 0:
+                left = 0
+            s.torque_max = (s.torque_max * left) >> 15
+            if s.u_dc > s.u_dc_low:
+                bits = bits | LIMITED_LINK_HIGH
+            else:
+                bits = bits | LIMITED_LINK_LOW
+    s.limited = bits
+
+
+def note_i_q(s: Signals) -> None:
+    """Remember the i_q of the outer law, of which `yield_to_link` takes a share."""
+    s.i_q_asked = s.i_q_ref
+
+
+def yield_to_link(s: Signals) -> None:
+    """i_q_ref by how far u_dc is expected beyond its soft limits, every period.
+
+    Braking falls linearly from u_dc_soft to nothing at u_dc_hold and turns to a little motoring from
+    there to u_dc_trip, which takes out of the link what arrived late.  Motoring falls from u_dc_low to
+    nothing at u_dc_min.  The field stays as it was: its energy would have to go to the same link.
+    """
+    share = Q15_MAX
+    ahead = s.u_dc + (s.u_dc - s.u_dc_last) * AHEAD_PERIODS
+    s.u_dc_last = s.u_dc
+    if ahead > s.u_dc_soft:
+        if (s.w_e > SLOW and s.i_q_asked < 0) or (s.w_e < -SLOW and s.i_q_asked > 0):
+            share = amplify(sat15(s.u_dc_hold - ahead), s.k_link_high, s.k_link_high_shift)
+            if share < -REVERSE_SHARE:
+                share = -REVERSE_SHARE
+    elif ahead < s.u_dc_low:
+        if (s.w_e > SLOW and s.i_q_asked > 0) or (s.w_e < -SLOW and s.i_q_asked < 0):
+            room = sat15(ahead - s.u_dc_min)
+            if room < 0:
+                room = 0
+            share = amplify(room, s.k_link_low, s.k_link_low_shift)
+    if share < Q15_MAX:
+        s.i_q_ref = (s.i_q_asked * share) >> 15
+    else:
+        share = Q15_MAX
+        if s.link_share < Q15_MAX:
+            s.i_q_ref = s.i_q_asked
+    s.link_share = share
