@@ -70,7 +70,7 @@ format: $(CHECK_STAMP) ## let ruff put the code in order
 
 .PHONY: test
 test: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## every test, in parallel; PYTEST_ARGS='-k wire -n0' for a few
-	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: micropython
 micropython: ## find or fetch the 32-bit MicroPython, print its command line

@@ -1,9 +1,20 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and how hypothesis searches."""
+
+import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from host_tools.compiler import Compiler, CompilerError, find_compiler
 from host_tools.interpreter import InterpreterError, find_interpreter
+
+# How long an example takes says how busy the machine is, and nothing about the code. On CI the examples are
+# the same each time, so that a commit does not fail for what an earlier one brought in.
+settings.register_profile(
+    "eesm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("eesm-ci", settings.get_profile("eesm"), derandomize=True)
+settings.load_profile("eesm-ci" if os.environ.get("CI") else "eesm")
 
 
 @pytest.fixture(scope="session")
