@@ -10,7 +10,8 @@ from eesm import parameters
 from host_tools.experiment import Experiment
 from host_tools.references.flux_ratios import find_maps, look_up_flux, ratios_of, ratios_of_unit
 from host_tools.references.machine import LinearMachine, torque
-from host_tools.references.saturation import MappedMachine, SaturatedMachine, sample_maps
+from host_tools.references.saturation import MappedMachine, SaturatedMachine, i_q_for, sample_maps
+from host_tools.references.table import tables_of_unit
 from host_tools.units import Unit, load
 
 UNIT = load("c_saturated")
@@ -92,3 +93,19 @@ def test_closed_loop_torque_is_right_with_maps_from_a_file(tmp_path: Path) -> No
 def test_a_unit_without_saturation_is_refused() -> None:
     with pytest.raises(ValueError, match="no \\[saturation\\]"):
         ratios_of_unit(load("c"))
+
+
+def test_tables_know_the_torque_that_currents_really_make() -> None:
+    """Every cell's currents make its torque in the saturated machine, within i_max."""
+    motor = UNIT.motor
+    tables = tables_of_unit(UNIT)
+    q = 32768
+    columns = (np.sqrt(0.25 + 2 * np.linspace(0, 1, 17)) - 0.5) ** 2
+    for row in (0, 1, 8, 16):
+        for column in (4, 10, 16):
+            wanted = tables.torque_max[row] / q * BASES["torque"] * columns[column]
+            i_d = tables.i_d[17 * row + column] / q * BASES["i"]
+            i_f = tables.i_f[17 * row + column] / q * BASES["i_f"]
+            i_q = float(i_q_for(SATURATED, wanted, i_d, i_f))
+            assert float(torque(SATURATED, i_d, i_q, i_f)) == pytest.approx(wanted, rel=1e-3)
+            assert np.hypot(i_d, i_q) < 1.002 * motor.i_max

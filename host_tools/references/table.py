@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eesm.stages.fixed import amplify, magnitude, mul15, root_of, sat, sat15
-from host_tools.references.machine import U_MAX_FACTOR, Array, LinearMachine
+from host_tools.references.machine import U_MAX_FACTOR, Array, LinearMachine, Machine
+from host_tools.references.machine import torque as torque_of
+from host_tools.references.saturation import SaturatedMachine
 from host_tools.references.solver import Currents
 from host_tools.references.strategies import solve_strategy
 
@@ -44,6 +46,7 @@ GRANTED = 0.997
 # makes up for a field that lags or is measured too high.
 PROPORTIONAL = 0.8
 HALVINGS = 30
+FINE = np.linspace(0.0, 1.0, 129)  # roots of the torques at which a machine that saturates is looked at
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,14 @@ def build_tables(
     strategy: str = "optimal",
     field_floor: float = 0.0,
     field: float | None = None,
+    true: Machine | None = None,
 ) -> ReferenceTables:
     """Tables for a machine that turns up to `w_e_max` (electrical rad/s) at `u_nominal` volts.
 
     `bases` as from `eesm.parameters.bases` (i, i_f, torque, w_e, u).  `field_floor` is the least i_f
     in A; rows whose voltage does not allow it do without.  `field` is the i_f of constant_field.
+    `true` is a machine that saturates: it gets the currents of the linear one, at the torque that they
+    make in it.
     Rows that a strategy cannot hold at all repeat the last one that it can.  ValueError for an
     unknown strategy.
     """
@@ -130,8 +136,15 @@ def build_tables(
     columns = (np.sqrt(0.25 + 2 * np.linspace(0.0, 1.0, POINTS)) - 0.5) ** 2  # T/T_max of each
     i_d, i_f = np.empty((POINTS, POINTS)), np.empty((POINTS, POINTS))
     for k in range(held):
-        found = points(most[k] * columns, w_e[k], u_max[k], float(floors[k]))
-        i_d[k], i_f[k] = found.i_d, found.i_f
+        if true is None:
+            found = points(most[k] * columns, w_e[k], u_max[k], float(floors[k]))
+            i_d[k], i_f[k] = found.i_d, found.i_f
+        else:
+            found = points(most[k] * FINE**2, w_e[k], u_max[k], float(floors[k]))
+            made = np.maximum.accumulate(torque_of(true, found.i_d, found.i_q, found.i_f))
+            most[k] = made[-1]
+            i_d[k] = np.interp(most[k] * columns, made, found.i_d)
+            i_f[k] = np.interp(most[k] * columns, made, found.i_f)
     most, i_d, i_f = most[rows], i_d[rows], i_f[rows]
 
     torque_max = [_word(value / bases["torque"]) for value in most]
@@ -174,6 +187,7 @@ def tables_of_unit(
         u_max_factor,
         strategy or unit.control.strategy,
         floor * motor.i_f_max,
+        true=None if motor.saturation is None else SaturatedMachine.of_motor(motor),
     )
 
 
