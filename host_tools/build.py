@@ -8,8 +8,6 @@ The same content gives the same bytes, and nothing is written that has not chang
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from array import array
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from eesm.signals import Signals
 from eesm.table import PARAMETER, TABLE, Signal, signals_of
 from host_tools import __file__ as _package
 from host_tools.linker import Layout, Program, link
+from host_tools.schema import compact, hash_of
 from host_tools.units import Unit, load, unit_names
 
 ROOT = Path(_package).resolve().parent.parent
@@ -74,7 +73,7 @@ def describe(settings: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
         for name, row in rows_in(layout).items()
     ]
     content = {"bases": bases, "t_pwm": bases["t_pwm"], "signals": signals}
-    return {"hash": _hash(_json(content)), **content}
+    return {"hash": hash_of(content), **content}
 
 
 def unit_data(
@@ -186,8 +185,8 @@ def build(unit: Unit, out: Path) -> Path:
         )
     text = linked.program.viper()
     files["linked.py"] = f'{text.rstrip()}\n\n\nIDENTITY = "{identity["kernel_hash"]}"\n'.encode()
-    files["unit.json"] = _json(linked.unit).encode()
-    files["schema.json"] = _json(linked.schema).encode()
+    files["unit.json"] = compact(linked.unit).encode()
+    files["schema.json"] = compact(linked.schema).encode()
     words = array("h", linked.tables)
     if sys.byteorder == "big":
         words.byteswap()
@@ -223,14 +222,6 @@ def main(arguments: list[str] | None = None) -> int:
         unit = load(name)
         print(build(unit, ROOT / "build" / "units" / unit.name))
     return 0
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, separators=(",", ":"), sort_keys=False)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

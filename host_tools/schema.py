@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from host_tools.interpreter import cache_folder
 from host_tools.link_errors import SchemaMismatch, UnknownSignal
@@ -58,14 +59,22 @@ class Schema:
         return signal
 
 
+def compact(content: Any) -> str:
+    """JSON without blanks, keys in their own order: the same content is the same text."""
+    return json.dumps(content, separators=(",", ":"))
+
+
+def hash_of(content: Any) -> str:
+    """What host and board compare: 16 digits of the content's SHA-256, the hash itself left out."""
+    return hashlib.sha256(compact(content).encode()).hexdigest()[:16]
+
+
 def parse_schema(data: bytes, expected: str) -> Schema:
     """The schema in a schema.json; SchemaMismatch when its content does not have the hash `expected`."""
     try:
         content = json.loads(data)
         said = content.pop("hash")
-        # As host_tools.build hashes it: the content without the hash, compact, in its own order.
-        text = json.dumps(content, separators=(",", ":"))
-        found = hashlib.sha256(text.encode()).hexdigest()[:16]
+        found = hash_of(content)
         bases = {str(name): float(value) for name, value in content["bases"].items()}
         signals = {}
         for row in content["signals"]:
