@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from array import array
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from eesm import parameters, signals
 from eesm.kernel import Kernel
 from eesm.table import CONSTANT, TRANSIENT, signals_of
-from host_tools.build import ROOT, build, link_unit
+from host_tools.build import FIRMWARE_VERSION, ROOT, build, link_unit
 from host_tools.client import Drive
 from host_tools.units import load, unit_names
 from host_tools.virtual_drive import VirtualDrive
@@ -29,6 +30,10 @@ def registry(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return build(load("a"), tmp_path_factory.mktemp("board") / "a")
+
+
+def test_firmware_and_tools_have_one_version():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == FIRMWARE_VERSION
 
 
 def test_every_import_of_the_board_is_in_its_folder(folder):
