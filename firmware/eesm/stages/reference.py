@@ -189,8 +189,11 @@ def limit_i_q(s: Signals, psi_t: int) -> int:
     square = square - (square >> 15) * s.voltage_lost - emf * emf
     if square < 0:
         square = 0
+    elif square > 0x3FFFFFFF:  # braking at the highest link voltage
+        square = 0x3FFFFFFF
     left = root_of(s, square)
-    need = sat15((w_e * amplify(0x2000, s.k_l_q, s.k_l_q_shift)) >> s.emf_shift)  # of a quarter of the base
+    # Of a quarter of the base.
+    need = sat15((w_e * sat15(amplify(0x2000, s.k_l_q, s.k_l_q_shift))) >> s.emf_shift)
     if need * limit > left << 13:
         limit = divide(left, need, 13)
     return limit
