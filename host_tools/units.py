@@ -218,6 +218,8 @@ _UNIT: dict[str, dict[str, _Key | _Choice]] = {
         "bandwidth_field": _Key("Hz", 1, 1000, "bandwidth of the field current control"),
         "bandwidth_speed": _Key("Hz", 0.1, 200, "bandwidth of the speed control"),
         "bandwidth_pll": _Key("Hz", 5, 1000, "bandwidth of the angle tracker"),
+        "driveline_damping": _not_negative("N.m.s", 1e4, "torque per quick change of speed, 0: off", 0.0),
+        "driveline_corner": _Key("Hz", 0.2, 5, "slower changes of speed are not damped", 1.5),
         "field_floor": _Key("1", 0, 0.5, "share of i_f_max kept up while ready", 0.12),
         "field_help": _Key("1", 0, 4, "how strongly i_d helps a lagging field", 1.0),
         "u_margin": _Key("1", 0, 0.3, "share of the voltage kept back by the current control", 0.0),
@@ -425,6 +427,8 @@ class Control:
     host_timeout: float
     check_direction: int
     strategy: str = "optimal"
+    driveline_damping: float = 0.0
+    driveline_corner: float = 1.5
 
 
 @dataclass(frozen=True)

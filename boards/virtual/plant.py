@@ -92,7 +92,10 @@ E_FRICTION = const(39)
 E_LOAD = const(40)  # shaft to load
 E_BRAKE = const(41)
 E_THROUGHPUT = const(42)  # sum of |energy| through the terminals, for judging the residual
-_X_SIZE = const(43)
+# --- driveline
+W_OUT = const(43)  # rad/s, of the vehicle's inertia, seen at the motor's shaft
+TWIST = const(44)  # rad, of the shaft between them, at the motor's side
+_X_SIZE = const(45)
 
 # --- constants c ----------------------------------------------------------------------------------
 H = const(0)  # s, period
@@ -151,7 +154,10 @@ S_QQ = const(51)
 S_DQ = const(52)
 S_HALF = const(53)  # S / 2
 SUBSTEPS = const(54)  # steps of a period, at least
-_C_SIZE = const(55)
+K_SHAFT = const(55)  # N.m/rad at the motor's side, 0: one mass
+D_SHAFT = const(56)  # N.m.s
+J_OUT = const(57)
+_C_SIZE = const(58)
 
 _INV_SQRT3 = 0.5773502691896258
 _SQRT3_HALF = 0.8660254037844386
@@ -757,6 +763,11 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     else:
         load = x[LOAD_TORQUE]
         brake = x[BRAKE_TORQUE]
+        stiffness = c[K_SHAFT]
+        if stiffness != 0.0:
+            behind = load
+            slip = w_0 - x[W_OUT]
+            load = stiffness * (x[TWIST] + 0.5 * period * slip) + c[D_SHAFT] * slip
         coulomb = c[T_C] + brake
         viscous = c[B] * w_mid
         k_j = c[H_PER_J]
@@ -774,7 +785,17 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             x[E_BRAKE] = x[E_BRAKE] + braked
             rubbed = rubbed - braked
         w_h = w_mean * period
-        x[E_LOAD] = x[E_LOAD] + load * w_h
+        if stiffness != 0.0:
+            # Both masses see the same torque of the shaft; the load acts behind it.
+            out_0 = x[W_OUT]
+            out_1 = out_0 + period * (load - behind) / c[J_OUT]
+            x[W_OUT] = out_1
+            turned = period * (w_mean - 0.5 * (out_0 + out_1))
+            x[TWIST] = x[TWIST] + turned
+            x[E_FRICTION] = x[E_FRICTION] + c[D_SHAFT] * slip * turned
+            x[E_LOAD] = x[E_LOAD] + behind * 0.5 * (out_0 + out_1) * period
+        else:
+            x[E_LOAD] = x[E_LOAD] + load * w_h
         x[E_FRICTION] = x[E_FRICTION] + rubbed + viscous * w_h
         x[W_RISE] = w_1 - w_0
         x[W_M] = w_1
@@ -788,7 +809,9 @@ def make_plant(plant, seed=0, options=None):
 
     `options` overrides entries of `plant`, or gives: theta_m (turns of the shaft at the beginning;
     by the seed if missing), w_m, i_f (A), iron_loss (0: off, the default), held (1: an external
-    machine holds the speed), dead_time_zone (A), substeps (steps of a period, 1 by default).
+    machine holds the speed), shaft_stiffness (N.m/rad), shaft_damping (N.m.s) and J_out (kg.m2) of a
+    second mass behind a soft shaft, all at the motor's side, dead_time_zone (A), substeps (steps of a
+    period, 1 by default).
     """
     values = dict(plant)
     values.update(options or {})
@@ -842,6 +865,11 @@ def make_plant(plant, seed=0, options=None):
     c[J] = float(inertia)
     c[B] = float(values["B"])
     c[T_C] = float(values["T_c"])
+    if values.get("shaft_stiffness"):
+        c[K_SHAFT] = float(values["shaft_stiffness"])
+        c[D_SHAFT] = float(values.get("shaft_damping", 0.0))
+        c[J_OUT] = float(values["J_out"])
+        x[W_OUT] = float(values.get("w_m", 0.0))
     c[HELD] = float(values.get("held", 0))
     c[IRON] = float(values.get("iron_loss", 0))
     c[K_H] = values.get("k_h", 0.0) / 1.5
@@ -957,7 +985,8 @@ def stored_energy(x, c):
         i_d = c[K_DD] * d - c[K_DF] * f
         i_f = c[K_FF] * f - c[K_FD] * d
         magnetic = 0.75 * (d * i_d + c[K_Q] * q * q) + 0.5 * f * i_f
-    return magnetic, 0.5 * c[C_DC] * x[U_DC] ** 2, 0.5 * c[J] * x[W_M] ** 2
+    moving = 0.5 * c[J] * x[W_M] ** 2 + 0.5 * c[J_OUT] * x[W_OUT] ** 2 + 0.5 * c[K_SHAFT] * x[TWIST] ** 2
+    return magnetic, 0.5 * c[C_DC] * x[U_DC] ** 2, moving
 
 
 def energy_residual(x, c, before):

@@ -37,6 +37,8 @@ SETTINGS = {
     "bandwidth_field": ("Hz", 1.0, 1000.0, "bandwidth of the field current control"),
     "bandwidth_speed": ("Hz", 0.1, 200.0, "bandwidth of the speed control"),
     "bandwidth_pll": ("Hz", 5.0, 1000.0, "bandwidth of the angle tracker"),
+    "driveline_damping": ("N.m.s", 0.0, 1e4, "torque at the motor's shaft per quick change of its speed"),
+    "driveline_corner": ("Hz", 0.2, 5.0, "slower changes of speed are not damped"),
     "acceleration": ("rad/s2", 0.1, 1e6, "slope of the speed ramp"),
     "torque_limit": ("N.m", 0.0, 1e5, "torque that the drive may use"),
     "torque_slew": ("N.m/s", 0.1, 1e8, "slope of the torque reference"),
@@ -196,6 +198,9 @@ def derive(settings, base=None):
 
     put("k_w_p", inertia * w_s * w_m / torque)
     put("k_w_i", inertia * w_s * w_s / 4 * t_outer * w_m / torque * Q15, 2)
+    put("k_slow", 2 * pi * settings["driveline_corner"] * t_outer * 8192)
+    put("k_driveline", settings["driveline_damping"] * w_m / torque)
+    words["driveline_limit"] = _within(0.1 * settings["torque_max"] / torque * Q15, 0, 32767)
     words["w_ramp_step"] = _within(settings["acceleration"] * t_outer / w_m * (1 << 28), 1, 1 << 27)
     words["torque_ramp"] = _within(inertia * settings["acceleration"] / torque * Q15, 0, 32767)
 

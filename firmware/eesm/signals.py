@@ -311,6 +311,15 @@ class Signals(SignalSet):
     speed_integral: int = state("torque", 30, -Q30_MAX, Q30_MAX, "N.m", "integrator of the speed law")
     torque_demand: int = per_unit(state, "torque", "N.m", "torque asked for by the speed law or the user")
 
+    # --- outer law: damping of the driveline -----------------------------------------------------
+    w_slow: int = state("w_m", 28, -(1 << 28), 1 << 28, "rad/s", "shaft speed without its quick part")
+    k_slow: int = gain("corner of the high-pass of the shaft's speed")
+    k_slow_shift: int = shift("shift of k_slow", low=0)
+    k_driveline: int = gain("torque against quick changes of speed: K_d")
+    k_driveline_shift: int = shift("shift of k_driveline")
+    driveline_limit: int = parameter("torque", 15, 0, Q15_MAX, "N.m", "most torque that damps the driveline")
+    torque_damping: int = per_unit(state, "torque", "N.m", "torque that damps the driveline")
+
     # --- outer law: torque ------------------------------------------------------------------------
     torque_limit: int = parameter("torque", 15, 0, Q15_MAX, "N.m", "torque allowed by the user", Q15_MAX)
     torque_slew: int = parameter(

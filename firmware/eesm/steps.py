@@ -8,6 +8,7 @@ routine.
 from eesm.signals import Signals
 from eesm.stages.angle import find_direction, read_encoder, track_angle
 from eesm.stages.current import control_current
+from eesm.stages.damping import damp_driveline
 from eesm.stages.derate import limit_power, note_i_q, yield_to_link
 from eesm.stages.field import control_field, excite, limit_exciter
 from eesm.stages.flux import find_flux
@@ -48,6 +49,7 @@ def outer_step(s: Signals) -> None:
     """One slot of the outer law, then telemetry."""
     if s.slot == 0:
         control_speed(s)
+        damp_driveline(s)
         s.slot = 1
     elif s.slot == 1:
         limit_torque(s)
