@@ -170,7 +170,7 @@ _UNIT: dict[str, dict[str, _Key | _Choice]] = {
         "u_low": _positive(
             "V",
             1500,
-            "voltage below which motoring gives way; if missing 20 % from u_min to u_nominal",
+            "voltage below which motoring gives way; if missing 27 % from u_min to u_nominal",
             math.nan,
         ),
         "capacitance": _positive("F", 10, "capacitance"),
@@ -358,7 +358,7 @@ class DcLink:
     @property
     def low_limit(self) -> float:
         """Voltage below which motoring gives way."""
-        return self.u_min + 0.2 * (self.u_nominal - self.u_min) if self.u_low is None else self.u_low
+        return self.u_min + 0.27 * (self.u_nominal - self.u_min) if self.u_low is None else self.u_low
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,9 @@ def try_points(unit: Unit, sheet: Sheet) -> None:
                 if found.ok:
                     energies.append(float(watts / found.loss) - 1)
                 continue
-            currents = [float(rows[name].mean()) for name in ("true_i_d", "true_i_q", "true_i_f")]
-            watts = float(loss(machine, *currents, w_m * p))
-            torque = float(torque_of(machine, *currents))
+            i_d, i_q, i_f = (float(rows[name].mean()) for name in ("true_i_d", "true_i_q", "true_i_f"))
+            watts = float(loss(machine, i_d, i_q, i_f, w_m * p))
+            torque = float(torque_of(machine, i_d, i_q, i_f))
             best = scipy_least_loss(machine, torque, w_m * p, limit)
             if best is not None:
                 penalties.append(watts / best.loss - 1)

@@ -78,7 +78,7 @@ def write_json(outcomes: Sequence[Outcome], path: Path, seconds: float) -> None:
     rows: list[dict[str, Any]] = []
     for result in rows_of(outcomes):
         row = result.as_row() | {"u_max": f"{U_MAX_FACTOR} * u_dc / sqrt(3)"}
-        row["measured"] = row["measured"] if math.isfinite(row["measured"]) else None
+        row["measured"] = row["measured"] if math.isfinite(result.measured) else None
         rows.append(row)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
