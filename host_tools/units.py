@@ -358,7 +358,7 @@ class DcLink:
     @property
     def low_limit(self) -> float:
         """Voltage below which motoring gives way."""
-        return self.u_min + 0.27 * (self.u_nominal - self.u_min) if self.u_low is None else self.u_low
+        return self.u_min + 0.25 * (self.u_nominal - self.u_min) if self.u_low is None else self.u_low
 
 
 @dataclass(frozen=True)

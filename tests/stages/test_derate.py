@@ -127,7 +127,6 @@ def test_a_weak_supply_is_not_pulled_down_to_its_trip() -> None:
     bench.believe(torque_slew=2000.0)
     bench.torque(200.0)
     rows = bench.record(0.4)
-    print(rows["true_u_dc"].min(), rows["true_torque"][-1000:].mean())
     assert bench.faults == 0
     assert rows["true_u_dc"].min() > unit.dc_link.u_min
     assert bench.kernel.read("limited") & LIMITED_LINK_LOW

@@ -49,12 +49,18 @@ def test_fold_back_grows_while_saturated_and_ends(fold: int, saturated: int) -> 
         assert s.i_q_fold < max(fold, 1)
 
 
-@given(st.integers(0, 15), Q15, st.integers(0, 32767))
-def test_i_d_makes_up_for_too_much_field_only_above_base_speed(row: int, i_f: int, i_f_ref: int) -> None:
+@given(st.integers(0, 15), Q15, st.integers(0, 32767), Q15, st.integers(0, 32767))
+def test_i_d_makes_up_for_too_much_field_only_where_voltage_is_short(
+    row: int, i_f: int, i_f_ref: int, w_e: int, psi_t: int
+) -> None:
     s = make_signals(
-        speed_row=row, i_f=i_f, i_f_ref=i_f_ref, i_f_slack=300, k_weaken=16384, k_weaken_shift=14
-    )
-    give = weaken_field(s)
+        speed_row=row, i_f=i_f, i_f_ref=i_f_ref, i_f_slack=300, k_weaken=16384, k_weaken_shift=14,
+        w_e=w_e, psi_t=psi_t, u_dc=20000, k_u_max=18000, emf_shift=12,
+    )  # fmt: skip
+    give = weaken_field(s, 0)
     assert 0 <= give <= 32767
-    if row == 0 or i_f <= i_f_ref + 300:
+    voltage = abs(w_e) * psi_t / 2**12
+    if row == 0 or i_f <= i_f_ref + 300 or voltage < 0.7 * 20000 * 18000 / 32768:
         assert give == 0
+    elif voltage > 0.8 * 20000 * 18000 / 32768 + 10:
+        assert give == min(32767, i_f - i_f_ref - 300)

@@ -120,7 +120,7 @@ def choose_field(s: Signals) -> None:
         if s.speed_row == 0 and s.i_f_ref < s.i_f_floor:  # above, the tables know whether voltage allows it
             s.i_f_ref = s.i_f_floor
         i_d = blend_i_d(s, corner, share)
-        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s), s.i_max)
+        s.i_d_next = sat(i_d - help_field(s, i_d) - weaken_field(s, i_d), s.i_max)
     if s.i_f_ref > s.i_f_max:
         s.i_f_ref = s.i_f_max
 
@@ -142,15 +142,26 @@ def help_field(s: Signals, i_d: int) -> int:
     return give
 
 
-def weaken_field(s: Signals) -> int:
-    """How far to go below the best i_d while the field current is still above its reference.
+def weaken_field(s: Signals, i_d: int) -> int:
+    """How far to go below the best `i_d` while the field current is still above its reference.
 
-    Above base speed the excess would take psi_d, and with it the voltage, over what there is.
+    Only where the excess would take psi_d, and with it the voltage, over what i_q leaves of it:
+    elsewhere it would but press i_f up (flux conservation).
     """
     give = 0
     excess = s.i_f - s.i_f_ref - s.i_f_slack
     if s.speed_row > 0 and excess > 0:
-        give = sat15(amplify(excess, s.k_weaken, s.k_weaken_shift))
+        w_e = magnitude(s.w_e)
+        u_max = (s.u_dc * s.k_u_max) >> 15
+        u_d = sat((w_e * sat15(amplify(s.i_q, s.k_l_q, s.k_l_q_shift))) >> s.emf_shift, u_max)
+        room = root_of(s, u_max * u_max - u_d * u_d)
+        psi_d = sat15(
+            s.psi_t
+            + amplify(s.i_d, s.k_l_q, s.k_l_q_shift)
+            + amplify(sat15(i_d - s.i_d), s.k_l_d, s.k_l_d_shift)
+        )
+        if (w_e * psi_d) >> s.emf_shift > room - (room >> 2):
+            give = sat15(amplify(excess, s.k_weaken, s.k_weaken_shift))
     return give
 
 
