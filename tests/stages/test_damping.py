@@ -37,7 +37,6 @@ def swing(damping: float) -> tuple[float, np.ndarray, Experiment]:
 def test_a_swinging_driveline_comes_to_rest_three_times_as_fast() -> None:
     free, _, _ = swing(0.0)
     damped, torque, bench = swing(1.5)
-    print(free, damped, torque.min(), torque.max())
     assert damped > 3 * free
     most = 0.1 * float(bench.settings["torque_max"])
     late = torque[20:]

@@ -115,7 +115,6 @@ def test_a_battery_lost_while_braking_at_a_fifth_of_the_power_does_not_trip(name
     bench.loop.inject("battery_lost")
     rows = bench.record(0.3, ["u_dc"])
     highest = rows["true_u_dc"].max()
-    print(name, share, power, before["true_u_dc"].mean(), highest, rows["true_u_dc"][-200:].mean())
     assert bench.faults == 0
     assert highest < unit.dc_link.u_trip
     assert rows["true_torque"][-2000:].mean() < 0  # what the machine and its field lose is still braked
