@@ -3,6 +3,8 @@
 from eesm.signals import REFERENCE_CURRENT, Signals
 from eesm.stages.fixed import amplify, sat, sat15
 
+W_SLOW_MAX = 1 << 28  # Q28: the base of speed
+
 
 def damp_driveline(s: Signals) -> None:
     """Take K_d times the high-pass of the shaft's speed off the torque demand, within driveline_limit.
@@ -11,7 +13,7 @@ def damp_driveline(s: Signals) -> None:
     the high-pass, 1 to 2 Hz, leaves the driver's acceleration alone.
     """
     quick = sat15(s.w_e - (s.w_slow >> 13))
-    s.w_slow = s.w_slow + amplify(quick, s.k_slow, s.k_slow_shift)
+    s.w_slow = sat(s.w_slow + amplify(quick, s.k_slow, s.k_slow_shift), W_SLOW_MAX)
     torque = sat(amplify(quick, s.k_driveline, s.k_driveline_shift), s.driveline_limit)
     s.torque_damping = -torque
     if s.reference_mode != REFERENCE_CURRENT:
