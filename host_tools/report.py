@@ -38,7 +38,7 @@ figure svg { width: 100%; min-width: 640px; height: auto; display: block; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--edge); text-align: left;
   vertical-align: top; }
-th { color: var(--soft); font-weight: 600; white-space: nowrap; } td.n, th.n { text-align: right; }
+th { color: var(--soft); font-weight: 600; vertical-align: bottom; } td.n, th.n { text-align: right; }
 td code { font-size: .85em; word-break: break-all; }
 details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; }
 pre { background: var(--card); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .82rem; }
