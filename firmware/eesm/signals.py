@@ -353,6 +353,7 @@ class Signals(SignalSet):
     )
     speed_row: int = state("one", 0, 0, 15, "1", "row of the tables below the present speed")
     speed_share: int = state("one", 15, 0, Q15_MAX, "1", "share of the row above the present speed")
+    psi_before: int = per_unit(state, "psi", "V.s", "psi_t expected one cycle ago")
     psi_t_min: int = parameter("psi", 15, 1, Q15_MAX, "V.s", "least psi_t that i_q is computed from", 64)
 
     # --- outer law: power and dc link ---------------------------------------------------------------

@@ -30,7 +30,12 @@ Q15 = st.integers(-32767, 32767)
 @given(Q15, st.integers(64, 32767), st.integers(4, 15))
 def test_i_q_gives_the_torque_with_the_flux_there_is(torque: int, psi: int, shift: int) -> None:
     s = make_signals(
-        reference_mode=REFERENCE_TORQUE, torque_ref=torque, psi_t=psi, torque_shift=shift, i_max=32767
+        reference_mode=REFERENCE_TORQUE,
+        torque_ref=torque,
+        psi_t=psi,
+        psi_before=psi,
+        torque_shift=shift,
+        i_max=32767,
     )
     choose_i_q(s)
     exact = max(-32767.0, min(32767.0, torque * 2**shift / psi))

@@ -213,12 +213,15 @@ def limit_i_q(s: Signals, psi_t: int) -> int:
 def choose_i_q(s: Signals) -> None:
     """i_q_ref so that the torque is right with the field there is now (torque-first rule).
 
-    i_q = torque / psi_t, with the psi_t there will be when i_d has arrived: else torque overshoots
-    while the field is helped.
+    i_q = torque / psi_t, with the psi_t there will be when i_d has arrived, and half a cycle later: else
+    torque overshoots while the field is helped and rises.
     """
     s.i_d_ref = s.i_d_next
     fold_back(s)
     psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_ref), s.k_psi_help, s.k_psi_help_shift)
+    rise = psi - s.psi_before
+    s.psi_before = sat15(psi)
+    psi = psi + (rise >> 1)
     if psi > Q15_MAX:
         psi = Q15_MAX
     elif psi < s.psi_t_min:
