@@ -170,7 +170,7 @@ _UNIT: dict[str, dict[str, _Key | _Choice]] = {
         "u_low": _positive(
             "V",
             1500,
-            "voltage below which motoring gives way; if missing 27 % from u_min to u_nominal",
+            "voltage below which motoring gives way; if missing 25 % from u_min to u_nominal",
             math.nan,
         ),
         "capacitance": _positive("F", 10, "capacitance"),
