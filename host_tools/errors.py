@@ -23,7 +23,7 @@ MEANINGS = {
     REFUSED: "the drive refuses the command in its present state",
     LINK_LOST: "the link broke or does not answer",
     MISSING: "a package or program is missing",
-    INTERRUPTED: "ended by Ctrl-C, after the drive was stopped in order",
+    INTERRUPTED: "cut short by Ctrl-C, after the drive was stopped in order",
 }
 
 

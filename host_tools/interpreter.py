@@ -96,7 +96,7 @@ def probe(argv: Sequence[str]) -> Probe:
     if not lines:
         said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
         raise _refusal(
-            f"{shown} is not a working MicroPython: it ended with {done.returncode} and said: {said[0]}"
+            f"{shown} is not a working MicroPython: it ended with {done.returncode} and said: {said[0][:200]}"
         )
     found = json.loads(lines[-1].removeprefix("eesm-probe "))
     what = f"{shown} ({found['name']} {found['version']})"

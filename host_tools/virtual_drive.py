@@ -180,9 +180,10 @@ class VirtualDrive:
     def check(self) -> None:
         """Raises VirtualDriveError with the firmware's last words when it has ended."""
         if self._process is not None and self._process.poll() is not None:
+            words = self.said().strip()[-2000:]
             raise VirtualDriveError(
-                f"The virtual drive ended ({self._process.returncode}). "
-                f"It said:\n{self.said().strip()[-2000:]}",
+                f"The virtual drive ended ({self._process.returncode})"
+                + (f". It said:\n{words}" if words else " and said nothing."),
                 f"run it by hand: cd {self.folder} && micropython main.py",
             )
 

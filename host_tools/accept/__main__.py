@@ -1,6 +1,8 @@
 """`python -m host_tools.accept` is `eesm accept`."""
 
-from host_tools.accept.command import accept
+import sys
+
+from host_tools.cli import main
 
 if __name__ == "__main__":
-    accept()
+    main(["accept", *sys.argv[1:]])

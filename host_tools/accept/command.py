@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from host_tools.accept.runner import UNITS, print_table, run
-from host_tools.errors import FAILED, OK, USAGE
+from host_tools.errors import FAILED, OK, MissingExtra, UsageError
 from host_tools.units import UnitError
+
+# package: extra of pyproject.toml that brings it
+NEEDED = {"numpy": "sim", "numba": "sim", "scipy": "optimum", "matplotlib": "plot"}
 
 
 @click.command("accept")
@@ -28,11 +31,15 @@ def accept(units: tuple[str, ...], only: tuple[str, ...], out: Path, jobs: int |
     Example:
       eesm accept --unit a --only torque
     """
+    for package, extra in NEEDED.items():
+        if find_spec(package) is None:
+            raise MissingExtra(package, extra, "The acceptance suite")
+    from host_tools.accept.runner import UNITS, print_table, run
+
     begun = time.perf_counter()
     try:
         outcomes = run(units or UNITS, only, out, jobs, plots, lambda text: click.echo(text, err=True))
     except UnitError as error:
-        click.echo(f"eesm: {error}", err=True)
-        sys.exit(USAGE)
+        raise UsageError(str(error)) from error
     held = print_table(outcomes, time.perf_counter() - begun)
     sys.exit(OK if held else FAILED)
