@@ -491,6 +491,7 @@ def test_settings_that_make_no_sense_are_refused_and_change_nothing():
         ("M", 0.15, "build again"),
         ("L_q", 0.9, "build again"),
         ("i_max", 9000.0, "i_max = 9000 is beyond the full scale of 70"),
+        ("bandwidth_current", 900.0, "900 Hz is too quick .* 743 Hz is the most"),
         ("u_dc_trip", 90.0, "beyond the full scale of 75"),
     ):
         with pytest.raises(Refused, match=text):

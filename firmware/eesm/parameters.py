@@ -11,6 +11,7 @@ from math import ceil, log, pi, sqrt
 
 OUTER_PERIODS = 4  # PWM periods of one cycle of the outer law
 Q15 = 32768.0
+DELAY_BUDGET = 0.35  # rad that the current control's bandwidth may turn within its delay
 
 # name: (unit, low, high, meaning); all may change while the drive runs, by `params set`.
 SETTINGS = {
@@ -166,6 +167,12 @@ def derive(settings, base=None):
     # A sigma computed from a wrong M may be negative: no machine has less than a tenth.
     sigma_l_d = max(0.1 * l_d, min(l_d, sigma_l_d))
     w_c = 2 * pi * settings["bandwidth_current"]
+    if w_c * 1.5 * t_s > DELAY_BUDGET:
+        raise ValueError(
+            "bandwidth_current = %g Hz is too quick for a delay of 1.5 periods, "
+            "%.0f Hz is the most at this rate"
+            % (settings["bandwidth_current"], DELAY_BUDGET / (2 * pi * 1.5 * t_s))
+        )
     w_f = 2 * pi * settings["bandwidth_field"]
     w_s = 2 * pi * settings["bandwidth_speed"]
     w_p = 2 * pi * settings["bandwidth_pll"]
