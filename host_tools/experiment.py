@@ -133,10 +133,6 @@ class Experiment:
         self.c[plant.HELD] = 1.0
         self.x[plant.W_M], self.x[plant.W_RISE] = w_m, 0.0
 
-    def release(self) -> None:
-        """Let the shaft turn by itself."""
-        self.c[plant.HELD] = 0.0
-
     def load(self, torque: float) -> None:
         """Load the shaft, in N.m against positive rotation."""
         self.x[plant.LOAD_TORQUE] = torque

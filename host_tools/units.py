@@ -489,9 +489,6 @@ class Unit:
             "encoder_offset": self.encoder.offset,
             "encoder_reversed": int(self.encoder.reversed),
             "encoder_absolute": int(self.encoder.kind == "absolute"),
-            # Ends of the axes of the reference tables: electrical speed per dc-link volt, torque.
-            "table_speed_end": limits.w_m_max * motor.pole_pairs / (0.8 * link.u_nominal),
-            "table_torque_end": limits.torque_max,
         }
         for item in fields(control):
             settings[item.name] = getattr(control, item.name)

@@ -11,28 +11,7 @@ codes as wide as ten (erratum E11: 512, 1536, 2560, 3584; all others are narrowe
 channels that are taken one after the other.
 """
 
-try:
-    import micropython  # pyright: ignore
-except ImportError:  # CPython: the decorator does nothing
-
-    class micropython:  # noqa: N801
-        """Stands in for the module of that name."""
-
-        @staticmethod
-        def native(function):
-            return function
-
-
-try:
-    from micropython import const  # pyright: ignore
-except ImportError:
-
-    def const(value):
-        """The compiler of MicroPython folds these."""
-        return value
-
-
-from boards.virtual.plant import shuffle
+from boards.virtual.plant import const, micropython, shuffle  # pyright: ignore[reportAttributeAccessIssue]
 
 # x[0] i_a, x[1] i_b, x[2] i_f, x[3] u_dc, x[4] turns of the shaft: the first words of the plant's state.
 

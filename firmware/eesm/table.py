@@ -35,7 +35,6 @@ RING = "ring"
 # The whole block, addressed by signal index.
 MEMORY = "memory"
 
-SCALAR_ROLES = (INPUT, STATE, PARAMETER, CONSTANT, OUTPUT, TRANSIENT)
 ARRAY_ROLES = (TABLE, LETTER, RING, MEMORY)
 
 Q15_MAX = 32767

@@ -26,7 +26,7 @@ IRON = {"iron_loss": 1}
 
 
 def check(unit: Unit, sheet: Sheet) -> None:
-    """Copper and iron loss, measured as energy; the field floor is off but for the last row."""
+    """Copper and iron loss; the field floor is off but for the last row."""
     sheet.x_label = "torque / N.m"
     # A floor is a choice against the optimum, for quick torque.
     free = replace(unit, control=replace(unit.control, field_floor=0.0))

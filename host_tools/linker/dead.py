@@ -10,8 +10,6 @@ from .flow import Key, key_of
 from .fold import prune
 from .ir import Assign, Body, If, Item, Load, Local, is_memory, read_by, statements
 
-ANY_SIGNAL: Key = ("signal", "*")
-
 
 def remove_dead(body: Body) -> Body:
     """A copy of a routine's body without dead writes."""

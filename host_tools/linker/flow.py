@@ -14,9 +14,7 @@ from .ir import (
     Item,
     Load,
     Local,
-    Stmt,
     Test,
-    is_memory,
     read_by,
     statements,
     walk,
@@ -62,11 +60,6 @@ def written_by(body: Body) -> set[Key]:
             assert key is not None
             out.add(key)
     return out
-
-
-def reads_memory(stmt: Stmt) -> bool:
-    """Whether a statement itself reads by signal index."""
-    return any(is_memory(node) for node in read_by(stmt))
 
 
 def count_reads(body: Body) -> Counter[str]:

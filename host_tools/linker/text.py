@@ -26,7 +26,6 @@ from .ir import (
 from .layout import Layout
 
 NEG_BINDING = 7
-LEAF_BINDING = 8
 
 
 class TextEmitter:

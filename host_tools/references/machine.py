@@ -7,7 +7,6 @@ carries a sign: torque * w_e < 0 is braking.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,11 +96,6 @@ class LinearMachine:
     def of_motor(cls, motor: Motor) -> LinearMachine:
         """The machine of a motor file, its saturation left out."""
         return cls(**{name: getattr(motor, name) for name in cls.__dataclass_fields__})
-
-    @classmethod
-    def of_settings(cls, settings: Mapping[str, Any]) -> LinearMachine:
-        """The machine that a drive believes in: its settings, iron loss 0 where they don't name it."""
-        return cls(**{name: settings[name] for name in cls.__dataclass_fields__ if name in settings})
 
     @property
     def saliency(self) -> float:
