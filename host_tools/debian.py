@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 SUITE = "trixie"
-ARCHITECTURE = "i386"
+ARCHITECTURE = "i386"  # of the desktop interpreter; other callers name theirs
 KEYRINGS = (
     "/usr/share/keyrings/debian-archive-keyring.gpg",
     "/usr/share/keyrings/debian-archive-keyring.pgp",
@@ -58,21 +58,28 @@ def find_keyring() -> str:
     raise DebianError("Debian's archive keyring is missing: install the package debian-archive-keyring.")
 
 
-def fetch(packages: Sequence[str], folder: Path, *, closure: bool, report: Report = print) -> list[Path]:
-    """Downloads packages of SUITE for ARCHITECTURE into `folder`; with `closure` also what they depend on.
+def find_architecture() -> str:
+    """Debian's name of this machine's architecture, such as amd64."""
+    return _run(["dpkg", "--print-architecture"]).strip()
+
+
+def fetch(
+    packages: Sequence[str],
+    folder: Path,
+    *,
+    closure: bool,
+    report: Report = print,
+    suite: str = SUITE,
+    architecture: str = ARCHITECTURE,
+) -> list[Path]:
+    """Downloads packages of a suite and architecture into `folder`; with `closure` also what they depend on.
 
     Returns the files. Raises DebianError when there is no apt, no mirror, a bad signature or no such package.
+    `folder` belongs to one suite and architecture.
     """
-    for tool in ("apt-get", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise DebianError(f"{tool} is not on this machine, so Debian's packages cannot be fetched.")
-    folder = folder.resolve()
-    configuration = _write_configuration(folder)
-    apt = ["apt-get", "-q", "-c", str(configuration)]
-
-    report(f"reading the package index of Debian {SUITE} ({ARCHITECTURE}, about 10 MB)")
+    apt, archives = _prepare(folder, suite, architecture, "deb")
+    report(f"reading the package index of Debian {suite} ({architecture}, about 10 MB)")
     _run([*apt, "update", "--error-on=any"])
-    archives = folder / "cache" / "archives"
     started = time.monotonic()
     if closure:
         install = [*apt, "install", "--yes", "--no-install-recommends"]
@@ -93,21 +100,52 @@ def fetch(packages: Sequence[str], folder: Path, *, closure: bool, report: Repor
     return files
 
 
+def fetch_source(
+    packages: Sequence[str], folder: Path, *, report: Report = print, suite: str = SUITE
+) -> list[Path]:
+    """Downloads source packages of a suite into `folder`: a .dsc, the original archive and Debian's changes.
+
+    apt checks the .dsc's entry in the signed index and the hash of each file. Raises DebianError.
+    """
+    apt, archives = _prepare(folder, suite, ARCHITECTURE, "deb-src")
+    report(f"reading the source index of Debian {suite} (about 10 MB)")
+    _run([*apt, "update", "--error-on=any"])
+    report(f"downloading the sources of {', '.join(packages)}")
+    started = time.monotonic()
+    _run([*apt, "source", "--download-only", *packages], cwd=archives)
+    files = sorted(file for file in archives.iterdir() if file.is_file() and file.name != "lock")
+    report(
+        f"downloaded {sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
+        f" in {time.monotonic() - started:.1f} s"
+    )
+    return files
+
+
 def unpack(files: Sequence[Path], root: Path) -> None:
     """Unpacks packages over each other into `root`. No maintainer script runs."""
     for file in files:
         _run(["dpkg-deb", "-x", str(file), str(root)])
 
 
-def _write_configuration(folder: Path) -> Path:
+def _prepare(folder: Path, suite: str, architecture: str, kind: str) -> tuple[list[str], Path]:
+    """The start of an apt-get command line that works in `folder` alone, and where it puts files."""
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise DebianError(f"{tool} is not on this machine, so Debian's packages cannot be fetched.")
+    folder = folder.resolve()
+    configuration = _write_configuration(folder, suite, architecture, kind)
+    return ["apt-get", "-q", "-c", str(configuration)], folder / "cache" / "archives"
+
+
+def _write_configuration(folder: Path, suite: str, architecture: str, kind: str) -> Path:
     for name in ("state/lists/partial", "cache/archives/partial", "log", "etc"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "state" / "status").touch()
     sources = folder / "etc" / "sources.list"
-    sources.write_text(
-        f"deb [target=Packages pdiffs=no arch={ARCHITECTURE} signed-by={find_keyring()}]"
-        f" {find_mirror()} {SUITE} main\n"
+    options = (
+        f"target=Packages pdiffs=no arch={architecture}" if kind == "deb" else "target=Sources pdiffs=no"
     )
+    sources.write_text(f"{kind} [{options} signed-by={find_keyring()}] {find_mirror()} {suite} main\n")
     configuration = folder / "private.conf"
     # Read after the machine's own files, so these win; credentials, proxies, certificates stay as configured.
     configuration.write_text(f"""
@@ -118,8 +156,8 @@ def _write_configuration(folder: Path) -> Path:
 #clear DPkg::Pre-Invoke;
 #clear DPkg::Post-Invoke;
 #clear DPkg::Pre-Install-Pkgs;
-APT::Architecture "{ARCHITECTURE}";
-APT::Architectures {{ "{ARCHITECTURE}"; }};
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "root"; // apt's own user may not enter the home folder of whoever runs this
 APT::Get::List-Cleanup "false";
 Acquire::Languages "none";

@@ -18,11 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from host_tools import debian
+from host_tools.cache import cache_folder, lock, report
 
 NAME = f"micropython-{debian.SUITE}-{debian.ARCHITECTURE}"
 
@@ -72,15 +73,6 @@ class Probe:
     """What an interpreter says of itself."""
 
     version: str  # such as "1.25.0"
-
-
-def cache_folder() -> Path:
-    """Where fetched programs are kept: EESM_CACHE, or eesm/ in the user's cache folder."""
-    chosen = os.environ.get("EESM_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "eesm"
 
 
 def probe(argv: Sequence[str]) -> Probe:
@@ -141,16 +133,16 @@ def fetch_interpreter(cache: Path) -> list[str]:
     with contextlib.suppress(InterpreterError):
         return _use(home)
     cache.mkdir(parents=True, exist_ok=True)
-    with _lock(cache / f"{NAME}.lock"):
+    with lock(cache / f"{NAME}.lock", "fetches MicroPython"):
         with contextlib.suppress(InterpreterError):
             return _use(home)
-        _report("fetching the 32-bit MicroPython (once, about 15 MB)")
+        report("fetching the 32-bit MicroPython (once, about 15 MB)")
         started = time.monotonic()
         making = Path(tempfile.mkdtemp(prefix=f"{NAME}.", dir=cache))
         try:
             root = making / "root"
             try:
-                files = debian.fetch(["micropython"], making / "apt", closure=True, report=_report)
+                files = debian.fetch(["micropython"], making / "apt", closure=True, report=report)
                 debian.unpack(files, root)
             except debian.DebianError as error:
                 raise _refusal(f"The 32-bit MicroPython could not be fetched: {error}") from error
@@ -160,7 +152,7 @@ def fetch_interpreter(cache: Path) -> list[str]:
             root.rename(home)
         finally:
             shutil.rmtree(making, ignore_errors=True)
-        _report(f"MicroPython {found.version} is ready in {time.monotonic() - started:.1f} s")
+        report(f"MicroPython {found.version} is ready in {time.monotonic() - started:.1f} s")
     return _command(home)
 
 
@@ -182,25 +174,8 @@ def _command(root: Path) -> list[str]:
     ]
 
 
-@contextlib.contextmanager
-def _lock(file: Path) -> Iterator[None]:
-    import fcntl  # not on Windows, where the rest of the host tools still works with a real board
-
-    with file.open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _report("waiting for another process that fetches MicroPython")
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
 def _refusal(reason: str) -> InterpreterError:
     return InterpreterError(f"{reason}\n{HELP}")
-
-
-def _report(text: str) -> None:
-    print(f"eesm: {text}", file=sys.stderr, flush=True)
 
 
 def main() -> int:

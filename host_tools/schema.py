@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from host_tools.interpreter import cache_folder
+from host_tools.cache import cache_folder
 from host_tools.link_errors import SchemaMismatch, UnknownSignal
 
 

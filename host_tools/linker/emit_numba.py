@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from host_tools.interpreter import cache_folder
+from host_tools.cache import cache_folder
 
 from .ir import Item, Routine
 from .layout import Layout
