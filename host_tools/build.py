@@ -131,6 +131,8 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
     data = unit_data(settings, program.layout, identity, unit.as_plant())
     data["tables"] = list(tables)
     data["initial"] |= words
+    if unit.board.hardware is not None:
+        data["board"] = unit.as_board()
     return Linked(program, data, schema, array("h", chain(*tables.values())))
 
 
@@ -204,6 +206,12 @@ def build(unit: Unit, out: Path) -> Path:
     return out
 
 
+def folder_of(unit: Unit) -> Path:
+    """Where a unit's board folder is laid out when nothing else is said."""
+    name = unit.name if unit.board.name == "virtual" else f"{unit.name}-{unit.board.name}"
+    return ROOT / "build" / "units" / name
+
+
 def board_files(board: str) -> list[Path]:
     """Source files that a board's file system holds as they are."""
     files = [FIRMWARE / "main.py", FIRMWARE / "eesm/__init__.py", FIRMWARE / "drivers/__init__.py"]
@@ -220,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = sys.argv[1:] if arguments is None else arguments
     for name in names or unit_names():
         unit = load(name)
-        print(build(unit, ROOT / "build" / "units" / unit.name))
+        print(build(unit, folder_of(unit)))
     return 0
 
 

@@ -97,11 +97,12 @@ def linking() -> Iterator[None]:
         raise ToolError(f"The control law does not link: {error}", "correct that line", USAGE) from error
 
 
-def load_unit(name: str):
-    """A unit by name or file; ToolError with the rule that a file breaks."""
+def load_unit(name: str, board: str | None = None):
+    """A unit by name or file, on another `board` if given; ToolError with the rule that a file breaks."""
     from host_tools import units
 
     try:
-        return units.load(name)
+        return units.load(name, board)
     except units.UnitError as error:
-        raise ToolError(str(error), f"units: {', '.join(units.unit_names())}", USAGE) from error
+        hint = f"units: {', '.join(units.unit_names())}; boards: {', '.join(units.board_names())}"
+        raise ToolError(str(error), hint, USAGE) from error

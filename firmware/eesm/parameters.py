@@ -212,7 +212,9 @@ def derive(settings, base=None):
     words["torque_ramp"] = _within(inertia * settings["acceleration"] / torque * Q15, 0, 32767)
 
     lost = settings["dead_time"] * settings["f_pwm"]
-    words["k_u_max"] = _within((1 - 2 * lost - settings["u_margin"]) / sqrt(3) * Q15, 0, 32767)
+    # What the window of low-side sampling takes is not the user's to give.
+    margin = max(settings["u_margin"], settings.get("u_margin_window", 0.0))
+    words["k_u_max"] = _within((1 - 2 * lost - margin) / sqrt(3) * Q15, 0, 32767)
     words["k_u_f_max"] = _within(settings["u_f_nominal"] / u_f * Q15, 0, 32767)
     if settings["exciter_from_link"]:
         words["k_u_f_max"] = 32767

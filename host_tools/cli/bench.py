@@ -127,25 +127,30 @@ def virtual(unit: str, seed: int, faults: tuple[str, ...], fast: bool) -> int:
 @click.command(short_help="Link a unit and lay out what its board holds.")
 @click.argument("unit", default="a")
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/units/UNIT."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Default: build/units/UNIT, or UNIT-BOARD.",
 )
+@click.option("--board", metavar="BOARD", help="Another board than the unit's: a name in boards, or a file.")
 @click.option("--report", is_flag=True, help="Size and cost of each stage of the linked kernel.")
-def build(unit: str, out: Path | None, report: bool) -> int:
+def build(unit: str, out: Path | None, board: str | None, report: bool) -> int:
     """Link the control law of a unit and lay out its board folder: every file that the board holds.
 
     \b
     Example:
       eesm build b --report
+      eesm build a --board rpi_pico
     """
     import json
 
     from host_tools import build as builder
     from host_tools.demo import linking, load_unit
-    from host_tools.devices import ROOT
 
-    loaded = load_unit(unit)
+    loaded = load_unit(unit, board)
     with linking():
-        folder = builder.build(loaded, out or ROOT / "build" / "units" / loaded.name)
+        folder = builder.build(loaded, out or builder.folder_of(loaded))
     identity = json.loads((folder / "unit.json").read_text())["identity"]
     files = [file for file in folder.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
