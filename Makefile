@@ -6,8 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 STUBS := .cache/stubs
-# Unit and scenario of demo and simulate: `make demo UNIT=b`.
+# Unit of demo, simulate and flash: `make demo UNIT=b`.
 UNIT ?= a
+# Board of flash.
+BOARD ?= rpi_pico
+FLASH_ARGS ?=
 PYTEST_ARGS ?=
 # As many workers as processors.
 JOBS ?= auto
@@ -15,6 +18,8 @@ JOBS ?= auto
 DEMO_STAMP := $(STAMPS)/demo
 SIM_STAMP := $(STAMPS)/sim
 TEST_STAMP := $(STAMPS)/test
+FLASH_STAMP := $(STAMPS)/flash
+PICO_STAMP := $(STAMPS)/pico
 ACCEPT_STAMP := $(STAMPS)/accept
 CHECK_STAMP := $(STAMPS)/check
 MICROPYTHON_STAMP := $(STAMPS)/micropython
@@ -31,10 +36,11 @@ MAKEFLAGS += --no-builtin-rules
 help: ## print this list
 	@echo "eesm: motor control for externally excited synchronous machines"
 	@echo
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=path       Python 3.11 or newer for .venv (default: python3)"
 	@echo "  MICROPYTHON=path  a 32-bit MicroPython of your own instead of Debian's"
+	@echo "  UF2=path          a MicroPython firmware of your own for the virtual Pico"
 
 .PHONY: install
 install: $(CHECK_STAMP) $(MICROPYTHON_STAMP) ## install everything for development into .venv
@@ -72,6 +78,22 @@ format: $(CHECK_STAMP) ## let ruff put the code in order
 test: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## every test, in parallel; PYTEST_ARGS='-k wire -n0' for a few
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: flash
+flash: $(FLASH_STAMP) ## put the drive's software onto a board: make flash BOARD=rpi_pico UNIT=a
+	$(BIN)/eesm flash $(UNIT) --board $(BOARD) $(FLASH_ARGS)
+
+.PHONY: pico
+pico: $(PICO_STAMP) ## build MicroPython for the Raspberry Pi Pico and boot it on the virtual Pico
+	$(BIN)/python -m host_tools.virtual_pico.prepare
+
+.PHONY: test-pico
+test-pico: pico ## tests on the virtual Pico; PYTEST_ARGS as for test
+	$(BIN)/python -m pytest tests/pico -n $(JOBS) --dist worksteal -m 'not full' $(PYTEST_ARGS)
+
+.PHONY: test-pico-full
+test-pico-full: pico ## the long ones too, power cuts at 50 moments of a flash among them
+	$(BIN)/python -m pytest tests/pico -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
 .PHONY: micropython
 micropython: ## find or fetch the 32-bit MicroPython, print its command line
 	@$(PYTHON) -m host_tools.interpreter
@@ -106,6 +128,14 @@ $(ACCEPT_STAMP): pyproject.toml | python
 $(TEST_STAMP): pyproject.toml | python
 	@$(INSTALL) test
 	@$(BIN)/python -m host_tools.compiler >/dev/null 2>&1 || $(INSTALL) test cc
+	@mkdir -p $(@D) && touch $@
+
+$(FLASH_STAMP): pyproject.toml | python
+	@$(INSTALL) flash
+	@mkdir -p $(@D) && touch $@
+
+$(PICO_STAMP): pyproject.toml | python
+	@$(INSTALL) test flash
 	@mkdir -p $(@D) && touch $@
 
 # MicroPython's stubs stay out of .venv: they would shadow the standard library.

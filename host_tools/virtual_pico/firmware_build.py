@@ -2,8 +2,8 @@
 
 The sources are Debian's packages of MicroPython, mbedtls, the Pico SDK and TinyUSB; the compiler is
 `toolchain`'s. Nothing of the firmware is changed: the board is MicroPython's RPI_PICO. Only four small
-drivers that MicroPython's library would add to the frozen modules (onewire, ds18x20, dht, neopixel) are absent,
-since no package holds them.
+drivers that MicroPython's library would add to the frozen modules (onewire, ds18x20, dht, neopixel) are
+absent, since no package holds them.
 
     python -m host_tools.virtual_pico.firmware_build     prints the path of firmware.uf2
 
@@ -40,7 +40,7 @@ CMAKE = "cmake>=3.20,<4"
 
 _MANIFEST = 'freeze("$(PORT_DIR)/modules")\ninclude("$(MPY_DIR)/extmod/asyncio")\n'
 
-# One block of a UF2 file: two magic words, flags, address, bytes, number, count, family, 476 bytes, a magic word.
+# A block of a UF2 file: two magic words, flags, address, bytes, number, count, family, 476 bytes, a third.
 _UF2_BLOCK = struct.Struct("<8I476sI")
 _UF2_MAGIC = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
 _UF2_RP2040 = 0xE48BFF56
@@ -71,7 +71,7 @@ def find_firmware() -> Path:
 
 
 def find_sources() -> Path:
-    """Folder with MicroPython's `py/` and `tools/` of the built version: what a native module is built with."""
+    """Folder with `py/` and `tools/` of the built MicroPython: what a native module is built with."""
     return _home() / "micropython"
 
 
@@ -139,8 +139,10 @@ def _make(home: Path) -> None:
     _compile(tree, work, prefix)
     image = work / "build" / "firmware"
     _run(
-        [sys.executable, str(tree / "tools/uf2conv.py"), "-f", "RP2040", "-b", f"{FLASH:#x}", "-c"]
-        + ["-o", str(home / "firmware.uf2"), str(image.with_suffix(".bin"))],
+        [
+            *(sys.executable, str(tree / "tools/uf2conv.py"), "-f", "RP2040", "-b", f"{FLASH:#x}", "-c"),
+            *("-o", str(home / "firmware.uf2"), str(image.with_suffix(".bin"))),
+        ],
         work / "uf2.log",
     )
     check_firmware(home / "firmware.uf2")
@@ -181,7 +183,7 @@ def _lay_out(work: Path) -> Path:
     (tree,) = (work / "sources").glob("micropython-*")
     (mbedtls,) = (work / "sources").glob("mbedtls-*")
     packages = work / "packages/usr/src"
-    # Debian's link from the SDK to a TinyUSB beside it leads nowhere here, and would hide MicroPython's choice.
+    # Debian's link from the SDK to a TinyUSB beside it leads nowhere here, and hides MicroPython's choice.
     (packages / "pico-sdk/lib/tinyusb").unlink(missing_ok=True)
     for source, name in (
         (packages / "pico-sdk", "pico-sdk"),
@@ -206,10 +208,14 @@ def _compile(tree: Path, work: Path, prefix: str) -> None:
     cache.report("configuring the firmware")
     port = tree / "ports/rp2"
     _run(
-        [cmake, "-S", str(port), "-B", str(work / "build"), "-G", "Unix Makefiles"]
-        + [f"-DMICROPY_BOARD={BOARD}", f"-DMICROPY_BOARD_DIR={port / 'boards' / BOARD}"]
-        + [f"-DMICROPY_FROZEN_MANIFEST={work / 'manifest.py'}", f"-DPython3_EXECUTABLE={sys.executable}"]
-        + ["-DPICO_NO_PICOTOOL=1"],
+        [
+            *(cmake, "-S", str(port), "-B", str(work / "build"), "-G", "Unix Makefiles"),
+            f"-DMICROPY_BOARD={BOARD}",
+            f"-DMICROPY_BOARD_DIR={port / 'boards' / BOARD}",
+            f"-DMICROPY_FROZEN_MANIFEST={work / 'manifest.py'}",
+            f"-DPython3_EXECUTABLE={sys.executable}",
+            "-DPICO_NO_PICOTOOL=1",
+        ],
         work / "configure.log",
         environment,
     )
@@ -218,7 +224,7 @@ def _compile(tree: Path, work: Path, prefix: str) -> None:
 
 
 def _clean_environment(tree: Path, prefix: str) -> dict[str, str]:
-    """The caller's environment without what would change the build: flags, and the settings of a make around."""
+    """The caller's environment without flags and the settings of a make around: they change the build."""
     unwanted = re.compile(
         r"(MAKE|MFLAGS|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|ASMFLAGS|CMAKE_|PICO_|MICROPY_|V$|Q$|CC$|CXX$)"
     )

@@ -1,7 +1,7 @@
 """A compiler for the RP2040's Cortex-M0+ from Debian's packages, without root and movable.
 
-Debian's gcc-arm-none-eabi, binutils and newlib are unpacked into a folder; what a Cortex-M0+ has no use for is
-left out (815 MB become about 120). Small wrappers in `bin/` tell each program where the folder's libraries are.
+Debian's gcc-arm-none-eabi, binutils and newlib are unpacked into a folder; what a Cortex-M0+ has no use for
+is left out (815 MB become 107). Small wrappers in `bin/` tell each program where the folder's libraries are.
 
 Standard library only.
 """
