@@ -11,7 +11,8 @@ import pytest
 
 from eesm import parameters
 from host_tools import build
-from host_tools.units import BOARDS, UnitError, load, load_board, rp2040
+from host_tools.units import BOARDS, UnitError, load, load_board
+from host_tools.units.rp2040_pins import HEADER_PINS
 
 PICO = (BOARDS / "rpi_pico" / "board.toml").read_text(encoding="utf-8")
 
@@ -260,7 +261,7 @@ def test_every_free_pin_works_as_gate_enable_and_no_used_one(tmp_path: Path) -> 
     used = {int(n) for n in re.findall(r'= "GP(\d+)"', PICO)} - {14}
     for pin in range(30):
         board = changed(tmp_path, ('gate_enable = "GP14"', f'gate_enable = "GP{pin}"'))
-        if pin in rp2040.HEADER_PINS and pin not in used:
+        if pin in HEADER_PINS and pin not in used:
             assert load_board(board).hardware is not None
         else:
             assert f'pins.gate_enable = "GP{pin}"' in refusal(
@@ -354,6 +355,15 @@ def test_spi_converter_needs_time_for_its_frame(tmp_path: Path) -> None:
     text = (BOARDS / "rpi_pico_spi" / "board.toml").read_text(encoding="utf-8")
     path.write_text(text.replace("clock = { value = 16,", "clock = { value = 10,"), encoding="utf-8")
     assert "a frame of 16 bits takes 1.6e-06 s" in refusal(path)
+
+
+def test_two_devices_do_not_share_an_spi(tmp_path: Path) -> None:
+    text = (BOARDS / "rpi_pico_spi" / "board.toml").read_text(encoding="utf-8")
+    for signal, old, new in (("cs", 13, 21), ("sck", 26, 22), ("tx", 27, 13), ("rx", 28, 20)):
+        text = text.replace(f'converter_{signal} = "GP{old}"', f'converter_{signal} = "GP{new}"')
+    text = text.replace('"GP13"', '"GP3"').replace("[pins]", '[pins]\nphase_b_low = "GP13"')
+    told = refusal(own(tmp_path, text))
+    assert "pins.converter_*: SPI0 is that of pins.angle_* already" in told
 
 
 def test_all_problems_of_a_board_are_told_at_once(tmp_path: Path) -> None:

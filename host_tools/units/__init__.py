@@ -11,9 +11,10 @@ is written; `without = ["multiplexer"]` leaves sections or keys of it out.
 Whatever does not fit is refused by UnitError, which names the file, the key, the value and the rule,
 all of them at once.
 
-    reader    typed values with units, complaints          board    what every board has; check_board
-    motor     machines                                     rp2040   pins, converter and sensing of an RP2040
-    unit      the drive unit; load                         rules    what ties the sections together
+    reader    typed values with units, complaints     board         what every board has; check_board
+    motor     machines                                rp2040        sampling and sensing with an RP2040
+    unit      the drive unit; load                    rp2040_pins   what its pins can do
+    rules     what ties the sections together         words         words that files share
 
 Standard library only.
 """

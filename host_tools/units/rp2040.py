@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from host_tools.units.reader import Choice, Key, Pin, Reader, Vocabulary, Words, count, not_negative, positive
+from host_tools.units.reader import Choice, Key, Reader, Vocabulary, Words, count, not_negative, positive
+from host_tools.units.rp2040_pins import (
+    ADC_PINS,
+    ALWAYS,
+    CONVERTER_PINS,
+    ENCODER_PINS,
+    EXCITER_PINS,
+    PINS,
+    check_pins,
+    spi_of,
+)
 from host_tools.units.words import ENCODERS, EXCITERS
 
 CONVERTERS = ("adc", "spi")
@@ -19,12 +29,8 @@ TEMPERATURES = ("temperature_stator", "temperature_board")
 QUANTITIES = (*CURRENTS, "u_dc", *TEMPERATURES)
 
 ADC_RATE = 500e3  # samples a second, 4.9
-ADC_PINS = (26, 27, 28)  # 4.9; ADC3 is GP29, which a Pico uses for VSYS
-HEADER_PINS = (*range(23), 26, 27, 28)  # what a Pico brings out; 23, 24 and 29 are its own, 25 its LED
 WATCHDOG_MAX = 8.388  # s, 4.7: 24 bits that erratum E1 counts down by two every microsecond
 CLOCK_MAX = 200e6
-TRIGGER_SLICE = 7  # its wrap starts the sampling chain; it drives no pin
-SPI_SIGNALS = ("rx", "cs", "sck", "tx")  # function F1 of four neighbouring pins, 1.4.3
 
 # A sample of u_dc older than this many periods would see an over-voltage too late.
 U_DC_PERIODS = 2
@@ -32,55 +38,6 @@ U_DC_PERIODS = 2
 CHAIN_SHARE = 0.5
 # Largest share of the voltage that a low-side shunt's window may cost.
 WINDOW_SHARE = 0.5
-
-EXCITER_PINS = {
-    "unipolar": ("exciter_1_high",),
-    "half_bridge": ("exciter_1_high", "exciter_1_low"),
-    "full_bridge": ("exciter_1_high", "exciter_1_low", "exciter_2_high", "exciter_2_low"),
-}
-ENCODER_PINS = {
-    "incremental": ("encoder_a", "encoder_b"),
-    "absolute": ("angle_rx", "angle_cs", "angle_sck", "angle_tx"),
-}
-CONVERTER_PINS = {
-    "adc": ("adc_i_a", "adc_i_b", "adc_multiplexed", "select_0", "select_1", "select_2"),
-    "spi": ("converter_rx", "converter_cs", "converter_sck", "converter_tx"),
-}
-PHASE_PINS = tuple(f"phase_{phase}_{side}" for phase in "abc" for side in ("high", "low"))
-ALWAYS = (*PHASE_PINS, "gate_enable", "fault")
-
-PINS: dict[str, Pin] = {
-    "phase_a_high": Pin("phase a, high side"),
-    "phase_a_low": Pin("phase a, low side"),
-    "phase_b_high": Pin("phase b, high side"),
-    "phase_b_low": Pin("phase b, low side"),
-    "phase_c_high": Pin("phase c, high side"),
-    "phase_c_low": Pin("phase c, low side"),
-    "gate_enable": Pin("gate enable, high: bridges live"),
-    "fault": Pin("fault input, low: fault"),
-    "exciter_1_high": Pin("exciter leg 1, high side (asymmetric half bridge: the high switch)", math.nan),
-    "exciter_1_low": Pin("exciter leg 1, low side (asymmetric half bridge: the low switch)", math.nan),
-    "exciter_2_high": Pin("exciter leg 2, high side", math.nan),
-    "exciter_2_low": Pin("exciter leg 2, low side", math.nan),
-    "encoder_a": Pin("incremental encoder A", math.nan),
-    "encoder_b": Pin("incremental encoder B", math.nan),
-    "encoder_z": Pin("incremental encoder's index", math.nan),
-    "angle_rx": Pin("angle sensor, data from it", math.nan),
-    "angle_cs": Pin("angle sensor, chip select", math.nan),
-    "angle_sck": Pin("angle sensor, clock", math.nan),
-    "angle_tx": Pin("angle sensor, data to it", math.nan),
-    "adc_i_a": Pin("converter input of phase a", math.nan),
-    "adc_i_b": Pin("converter input of phase b", math.nan),
-    "adc_multiplexed": Pin("converter input behind the multiplexer", math.nan),
-    "select_0": Pin("multiplexer, select bit 0", math.nan),
-    "select_1": Pin("multiplexer, select bit 1", math.nan),
-    "select_2": Pin("multiplexer, select bit 2", math.nan),
-    "converter_rx": Pin("converter, data from it", math.nan),
-    "converter_cs": Pin("converter, chip select", math.nan),
-    "converter_sck": Pin("converter, clock", math.nan),
-    "converter_tx": Pin("converter, data to it", math.nan),
-    "led": Pin("light that shows the state", math.nan),
-}
 
 
 def _channel(meaning: str) -> Key:
@@ -364,11 +321,6 @@ class Hardware:
         return [name for name in QUANTITIES if name in self.order or name in self.slow]
 
 
-def spi_of(pin: int) -> int:
-    """Which SPI a pin belongs to, 1.4.3."""
-    return (pin // 8) % 2
-
-
 # --- reading and checking -----------------------------------------------------------------------
 
 
@@ -386,7 +338,7 @@ def read_hardware(reader: Reader, values: Mapping[str, Mapping[str, Any]]) -> Ha
         ("temperature", any(name in converter["slow"] + converter["order"] for name in TEMPERATURES)),
     ):
         _section(reader, section, needed)
-    _check_pins(reader, pins, kind, exciters, encoders)
+    check_pins(reader, pins, kind, exciters, encoders)
     channels = {name: int(n) for name, n in values["channels"].items() if not math.isnan(n)}
     _check_order(reader, converter["order"], converter["slow"])
     _check_channels(reader, channels, kind, converter["order"] + converter["slow"])
@@ -456,106 +408,6 @@ def _section(reader: Reader, name: str, needed: bool) -> None:
         reader.refuse(f"[{name}]", "the section is missing")
     elif there and not needed:
         reader.refuse(f"[{name}]", f'nothing uses it; delete it, or write without = ["{name}"]')
-
-
-def _check_pins(
-    reader: Reader,
-    pins: Mapping[str, int],
-    converter: str,
-    exciters: tuple[str, ...],
-    encoders: tuple[str, ...],
-) -> None:
-    """Pins that are needed are there, none does two things, each can do its own."""
-    needed = set(CONVERTER_PINS[converter])
-    for kind in exciters:
-        needed.update(EXCITER_PINS[kind])
-    for kind in encoders:
-        needed.update(ENCODER_PINS[kind])
-    for name, rule in PINS.items():
-        if name in needed and name not in pins:
-            reader.refuse(f"pins.{name}", f"missing ({rule.expected})")
-    extra = {"led", *(("encoder_z",) if "incremental" in encoders else ())}
-    owner: dict[int, str] = {}
-    for name, pin in pins.items():
-        where = f'pins.{name} = "GP{pin}"'
-        if name not in needed and name not in ALWAYS and name not in extra:
-            reader.refuse(where, f'nothing uses it; delete it, or write without = ["pins.{name}"]')
-            continue
-        if pin not in HEADER_PINS and not (name == "led" and pin == 25):
-            reader.refuse(where, "a Pico brings out GP0 to GP22 and GP26 to GP28; GP25 is its LED")
-            continue
-        if pin in owner:
-            reader.refuse(where, f"GP{pin} is pins.{owner[pin]} already")
-        else:
-            owner[pin] = name
-        _check_function(reader, where, name, pin)
-    _check_legs(reader, pins)
-    for group in ("angle", "converter"):
-        members = {s: pins[f"{group}_{s}"] for s in SPI_SIGNALS if f"{group}_{s}" in pins}
-        if len({spi_of(pin) for pin in members.values()}) > 1:
-            listed = ", ".join(f"GP{pin} (SPI{spi_of(pin)})" for pin in members.values())
-            reader.refuse(f"pins.{group}_*", f"they belong to two SPIs: {listed} (1.4.3)")
-    for names, why in (
-        (("encoder_a", "encoder_b", "encoder_z"), "one PIO program reads neighbours in this order"),
-        (("select_0", "select_1", "select_2"), "one write sets all three"),
-    ):
-        found = [pins[name] for name in names if name in pins]
-        if found != list(range(found[0], found[0] + len(found))) if found else False:
-            listed = ", ".join(f"GP{pin}" for pin in found)
-            reader.refuse(", ".join(f"pins.{name}" for name in names if name in pins), f"{listed}: {why}")
-
-
-def _check_function(reader: Reader, where: str, name: str, pin: int) -> None:
-    """Whether the pin can do what its name asks for."""
-    if name.startswith(("phase_", "exciter_")):
-        wanted = 0 if name.endswith("_high") else 1
-        if pin % 2 != wanted:
-            has, needs = ("B", "A, an even pin") if pin % 2 else ("A", "B, an odd pin")
-            side = name.rpartition("_")[2]
-            reader.refuse(
-                where,
-                f"it is channel {has} of PWM slice {slice_of(pin)}; "
-                f"a {side} side needs channel {needs} (4.5.2)",
-            )
-        elif slice_of(pin) == TRIGGER_SLICE:
-            reader.refuse(where, f"PWM slice {TRIGGER_SLICE} starts the sampling and drives no pin")
-    elif name.startswith("adc_") and pin not in ADC_PINS:
-        reader.refuse(where, "only GP26, GP27 and GP28 reach the converter (4.9)")
-    elif name.startswith(("angle_", "converter_")):
-        signal = name.rpartition("_")[2]
-        if SPI_SIGNALS[pin % 4] != signal:
-            groups = ", ".join(f"GP{n}" for n in HEADER_PINS if SPI_SIGNALS[n % 4] == signal)
-            reader.refuse(
-                where,
-                f"it is {SPI_SIGNALS[pin % 4]} of SPI{spi_of(pin)}, not {signal}; "
-                f"{signal} is on {groups} (1.4.3)",
-            )
-
-
-def slice_of(pin: int) -> int:
-    """PWM slice of a pin, 4.5.2."""
-    return pin // 2 % 8
-
-
-def _check_legs(reader: Reader, pins: Mapping[str, int]) -> None:
-    """Both sides of a leg share a slice, no two legs do."""
-    legs: dict[int, str] = {}
-    for leg in ("phase_a", "phase_b", "phase_c", "exciter_1", "exciter_2"):
-        high, low = pins.get(leg + "_high"), pins.get(leg + "_low")
-        if high is None:
-            continue
-        if low is not None and slice_of(low) != slice_of(high):
-            reader.refuse(
-                f'pins.{leg}_low = "GP{low}"',
-                f"it is PWM slice {slice_of(low)}, pins.{leg}_high slice {slice_of(high)}; "
-                f"both sides share a slice: GP{high + 1}",
-            )
-        other = legs.setdefault(slice_of(high), leg)
-        if other != leg:
-            reader.refuse(
-                f'pins.{leg}_high = "GP{high}"',
-                f"PWM slice {slice_of(high)} is that of {other} already (4.5.2)",
-            )
 
 
 def _check_order(reader: Reader, order: tuple[str, ...], slow: tuple[str, ...]) -> None:
