@@ -14,6 +14,8 @@ def test_kernel_bits_agree_with_the_signal_table():
         "DC_UNDERVOLTAGE": signals.FAULT_DC_UNDERVOLTAGE,
         "OVERSPEED": signals.FAULT_OVERSPEED,
         "SENSOR_RANGE": signals.FAULT_SENSOR_RANGE,
+        "PERIOD_MISSED": signals.FAULT_PERIOD_MISSED,
+        "FAULT_INPUT": signals.FAULT_INPUT,
     }
     for row in faults.FAULTS:
         if row[0] <= faults.KERNEL_FAULTS:

@@ -49,6 +49,18 @@ FAULTS = (
         "look for a broken or shorted sensor wire; check the scaling of the board file",
     ),
     (
+        7,
+        "PERIOD_MISSED",
+        "the control interrupt came too late or not at all; the board's hardware switched the bridges off",
+        "lower f_pwm; stop what else keeps this processor busy; build the board folder again",
+    ),
+    (
+        8,
+        "FAULT_INPUT",
+        "the fault pin went low; the board's hardware switched the bridges off",
+        "look at the gate drivers and their supply; check the fault pin's pull-up and cable",
+    ),
+    (
         9,
         "OFFSET_OUT_OF_RANGE",
         "a current sensor reads a current with all gates off",

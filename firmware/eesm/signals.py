@@ -74,6 +74,9 @@ FAULT_DC_OVERVOLTAGE = 4
 FAULT_DC_UNDERVOLTAGE = 8
 FAULT_OVERSPEED = 16
 FAULT_SENSOR_RANGE = 32
+# Latched by the board's hardware, see `board_faults`.
+FAULT_PERIOD_MISSED = 64
+FAULT_INPUT = 128
 # Bits above these are requested by the main loop (`fault_request`); see `eesm.faults`.
 FAULT_REQUEST_MASK = 0x3FFFFF00
 
@@ -94,6 +97,11 @@ class Signals(SignalSet):
     i_f_raw: int = input_("count", 0, 0, ADC_TOP, "count", "converter count of the field", 2048)
     u_dc_raw: int = input_("count", 0, 0, ADC_TOP, "count", "converter count of the dc link", 2048)
     encoder_raw: int = input_("count", 0, 0, 0xFFFF, "count", "encoder counter, wraps at 2**16")
+    board_faults: int = input_("one", 0, 0, 0xFF, "1", "fault bits that the board's hardware has latched")
+    missed_periods: int = input_(
+        "one", 0, 0, Q30_MAX, "1", "periods whose interrupt came too late or not at all"
+    )
+    period_check: int = input_("one", 0, 0, Q30_MAX, "1", "what the driver compares its period counter with")
     load_torque: int = per_unit(
         input_, "torque", "N.m", "reading of the bench's torque transducer at the shaft, 0 if none"
     )

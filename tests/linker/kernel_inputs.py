@@ -78,6 +78,7 @@ def special_columns(program: Program, steps: int, rng: np.random.Generator) -> d
     columns[layout.offset["capture_source"]] = hold(scalars, steps, rng, 500.0)
     for name, mean in (("mailbox_sequence", 20.0), ("fault_clear", 4.0), ("capture_arm", 900.0)):
         columns[layout.offset[name]] = hold(np.arange(0x10000), steps, rng, mean)
+    columns[layout.offset["board_faults"]] = hold(np.array([0] * 30 + [64, 128]), steps, rng)
     columns[layout.offset["encoder_raw"]] = turning_encoder(steps, rng)
     columns[layout.offset["measure_start"]] = hold(np.arange(0x10000), steps, rng, 90.0)
     return columns

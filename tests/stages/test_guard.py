@@ -24,6 +24,8 @@ CAUSES = [
     ({"i_f_raw": 4095}, table.FAULT_SENSOR_RANGE),
     ({"u_dc_raw": 4095}, table.FAULT_SENSOR_RANGE),
     ({"fault_request": 0x400}, 0x400),
+    ({"board_faults": table.FAULT_PERIOD_MISSED}, table.FAULT_PERIOD_MISSED),
+    ({"board_faults": table.FAULT_INPUT}, table.FAULT_INPUT),
 ]
 
 

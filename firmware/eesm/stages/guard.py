@@ -20,7 +20,7 @@ def guard(s: Signals) -> None:
     A latched fault opens the six switches and drives the field down (`modulate`,
     `control_field`).  Only a changed `fault_clear` clears, and only what no longer holds.
     """
-    now = s.fault_request
+    now = s.fault_request | s.board_faults
     if magnitude(s.i_a) > s.i_trip or magnitude(s.i_b) > s.i_trip or magnitude(s.i_a + s.i_b) > s.i_trip:
         now = now | FAULT_PHASE_OVERCURRENT
     if magnitude(s.i_f) > s.i_f_trip:
