@@ -121,6 +121,11 @@ class Connection:
         self._reader = threading.Thread(target=self._read, name=f"reader of {port}", daemon=True)
         self._reader.start()
 
+    @property
+    def heard(self) -> bytes:
+        """The first bytes that came, which may be a text of MicroPython instead of frames."""
+        return self._heard
+
     # --- reading ----------------------------------------------------------------------------------
 
     def _read(self) -> None:

@@ -36,6 +36,7 @@ class Device:
     unit: str | None = None  # known beforehand for virtual drives only
     pid: int | None = None  # of the interpreter of a virtual drive
     fast: bool = False
+    board: str = ""  # known beforehand for virtual drives only
 
 
 def registry_folder() -> Path:
@@ -57,8 +58,10 @@ def find_virtual(registry: Path | None = None) -> list[Device]:
             file.unlink(missing_ok=True)
             continue
         fast = bool(entry.get("fast"))
-        text = f"virtual drive, unit {unit}{', lock step' if fast else ''}, process {pid}"
-        found.append(Device(port, "virtual", text, unit, pid, fast))
+        board = str(entry.get("board", "virtual"))
+        name = "virtual drive" if board == "virtual" else f"virtual {board}"
+        text = f"{name}, unit {unit}{', lock step' if fast else ''}, process {pid}"
+        found.append(Device(port, "virtual", text, unit, pid, fast, board))
     return found
 
 
