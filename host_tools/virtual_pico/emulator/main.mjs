@@ -1,0 +1,60 @@
+// A Raspberry Pi Pico behind a PTY: node main.mjs '<options as JSON>'.
+//
+//   firmware   UF2 that goes into a new flash image     flash    the image's file
+//   port_fd    PTY master                               control  path of the control socket
+//   pace       "real": never faster than time itself; "free": as fast as it can, idle time is skipped
+//   plant_read_fd, plant_write_fd, seed, faults, trace: for the modules
+
+import { listen } from './control.mjs';
+import { Machine } from './machine.mjs';
+import { Port } from './port.mjs';
+
+const SLICE_NANOS = 1e6; // emulated at a time
+const BURST_MS = 5; // before Node looks at its descriptors
+const LAG_MS = 20; // time lost by a busy chip is not made up for beyond this
+
+const options = JSON.parse(process.argv[2] ?? '{}');
+let timer = null;
+let immediate = null;
+
+const port = new Port(options.port_fd, () => {
+  machine.host.wake();
+  if (timer !== null) {
+    clearTimeout(timer);
+    timer = null;
+    burst();
+  }
+});
+const machine = new Machine(options, port, (text) => process.stderr.write(`${text}\n`));
+if (options.control) listen(machine, options.control);
+
+let wallStart = performance.now();
+let chipStart = machine.nanos;
+
+function burst() {
+  immediate = null;
+  const began = performance.now();
+  let ahead = 0;
+  let now = began;
+  do {
+    const goesOn = machine.run(Math.round(SLICE_NANOS / machine.clock.nanosPerCycle));
+    if (machine.isOff) process.exit(0);
+    now = performance.now();
+    if (!goesOn) {
+      process.stderr.write(`The chip stands still: ${machine.chip.core.stopped} at 0x${machine.chip.core.PC.toString(16)}\n`);
+      timer = setInterval(() => {}, 1e6); // until it is ended; the port stays, as a dead board's does
+      return;
+    }
+    ahead = (machine.nanos - chipStart) / 1e6 - (now - wallStart);
+    if (ahead < -LAG_MS) {
+      wallStart = now;
+      chipStart = machine.nanos;
+    }
+  } while (now - began < BURST_MS && (ahead < 0.5 || options.pace === 'free'));
+  if (port.flush()) machine.host.wake();
+  if (ahead > 0.5 && options.pace !== 'free') timer = setTimeout(() => ((timer = null), burst()), ahead);
+  else immediate = setImmediate(burst);
+}
+
+process.on('SIGTERM', () => process.exit(0));
+burst();
