@@ -58,7 +58,7 @@ class ViperEmitter(TextEmitter):
             return super().branch(stmt, depth, word)
         assert isinstance(stmt.test, Compare)
         name = self.expr(stmt.test.left, BINDING["+"])
-        guard = f"{self.indent * depth}if {name} + {1 << (span - 1)} >> {span}:"
+        guard = f"{self.indent * depth}if {name} + {1 << (span - 1)} >> {span}:{self.note(stmt)}"
         return [guard, *super().branch(stmt, depth + 1)]
 
     def test(self, test: Test, nested: bool = False) -> str:
@@ -128,9 +128,9 @@ def busiest_locals(routine: Routine) -> list[str]:
     return sorted(use, key=lambda name: (-use[name], name))[:REGISTERS]
 
 
-def emit_viper(routines: Sequence[Routine], layout: Layout) -> str:
-    """Text of the module that is compiled on the board."""
-    emitter = ViperEmitter(layout)
+def emit_viper(routines: Sequence[Routine], layout: Layout, notes: bool = False) -> str:
+    """Text of the module that is compiled on the board; `notes` adds the stage to each line."""
+    emitter = ViperEmitter(layout, notes)
     lines = ["import micropython"]
     for routine in routines:
         lines += ["", "", *emitter.routine(routine)]

@@ -42,9 +42,12 @@ class Program:
         """Names of the routines, in the order in which a period runs them."""
         return [routine.name for routine in self.routines]
 
-    def viper(self) -> str:
-        """Text of the board's module: `name(p)` for each routine, p the block or its address."""
-        return emit_viper(self.routines, self.layout)
+    def viper(self, notes: bool = False) -> str:
+        """Text of the board's module: `name(p)` for each routine, p the block or its address.
+
+        `notes` adds the stage of each line as a comment.
+        """
+        return emit_viper(self.routines, self.layout, notes)
 
     def python(self) -> str:
         """The same code as plain Python over a list or an array of words."""

@@ -20,6 +20,7 @@ from .ir import (
     Neg,
     Op,
     Routine,
+    Stmt,
     Test,
     Truth,
 )
@@ -33,8 +34,9 @@ class TextEmitter:
 
     indent = " "
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, notes: bool = False) -> None:
         self.layout = layout
+        self.notes = notes
 
     def routine(self, routine: Routine) -> list[str]:
         """Lines of one function."""
@@ -50,12 +52,16 @@ class TextEmitter:
                 lines += self.branch(stmt, depth)
             else:
                 assert isinstance(stmt, Assign)
-                lines.append(f"{pad}{self.expr(stmt.target)} = {self.expr(stmt.value)}")
+                lines.append(f"{pad}{self.expr(stmt.target)} = {self.expr(stmt.value)}{self.note(stmt)}")
         return lines
+
+    def note(self, stmt: Stmt) -> str:
+        """The stage that a statement comes from, as a comment, when wanted."""
+        return f"  # {stmt.place.stage}" if self.notes else ""
 
     def branch(self, stmt: If, depth: int, word: str = "if") -> list[str]:
         pad = self.indent * depth
-        lines = [f"{pad}{word} {self.test(stmt.test)}:", *self.body(stmt.then, depth + 1)]
+        lines = [f"{pad}{word} {self.test(stmt.test)}:{self.note(stmt)}", *self.body(stmt.then, depth + 1)]
         orelse = stmt.orelse
         if len(orelse) == 1 and isinstance(orelse[0], If):
             lines += self.branch(orelse[0], depth, "elif")
