@@ -33,6 +33,7 @@ COMMANDS = (
     ("Record it", "plot", "record", "Draw a log."),
     ("Make it", "accept", "accept", "Measure the control law against its requirements."),
     ("Make it", "build", "bench", "Link a unit and lay out what its board holds."),
+    ("Make it", "wiring", "wiring", "Draw the wiring of a board from its file."),
     ("Make it", "flash", "flash", "Put a unit's software onto a board and start it."),
 )
 
