@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from host_tools.devices import ROOT, registry_folder
+from host_tools.devices import registry_folder
 from host_tools.errors import MISSING, USAGE, ToolError
 from host_tools.virtual_pico.node import EMULATOR, install_packages
 
