@@ -1,0 +1,212 @@
+"""Driver of boards with an RP2040: the control law in a hard interrupt, everything else in hardware.
+
+A period: the trigger's slice wraps, the chain of DMA transfers converts and fetches (see
+`rp2040_sampling`), its last transfer raises the interrupt, whose one routine `on_samples` is linked
+with the control law and writes the levels, which the slices take at the next wrap.  The main loop only
+watches: it ticks the drive, switches the gates' common enable, feeds the watchdog.
+
+The bridges are off from reset to `arm`, after any trip, and after `stop`, by three means each: levels
+that are never reached, pins held low, gate-enable pin low.
+"""
+
+import time
+from math import log
+
+import machine
+from machine import mem32
+from micropython import const
+from uctypes import addressof
+
+from drivers import rp2040_angle as angle
+from drivers import rp2040_dma as dma
+from drivers import rp2040_pwm as pwm
+from drivers import rp2040_safety as safety
+from drivers import rp2040_sampling as sampling
+from eesm.cyclic import MASK, signed
+from eesm.drive import TICK_PERIODS
+
+_PIO1_IRQ = const(0x50300030)
+_INTERPOLATOR = const(0xD0000080)  # ACCUM0: where the interrupt finds the block
+_INTERRUPT_PRIORITIES = const(0xE000E408)  # of interrupts 8 .. 11, the last is DMA's
+_OTHERS = const(0x00FFFFFF)
+
+_RATE_MARGIN = const(2)  # the encoder may turn this much faster than the drive ever should
+_SILENCE_MS = const(20)  # without an interrupt: the bridges are switched off by the main loop too
+_FAR_BEHIND = const(50)  # ticks; more of a lag than this is given up
+
+OFF = 0  # drive_state, as in eesm.drive
+FAULT = 10
+
+
+class DriverError(Exception):
+    """The board does not work as its driver needs; outputs stay off."""
+
+
+class Rp2040Driver:
+    """Runs a linked kernel on the board that unit.json describes."""
+
+    name = "rp2040"
+
+    def __init__(self, unit, arguments=(), port=None):
+        self._board = unit["board"]
+        if port is None:
+            from drivers.usb_port import UsbPort  # pyright: ignore[reportMissingImports]
+
+            port = UsbPort()
+        self.port = port
+        self.skipped = 0  # ticks given up because the main loop was away
+        self._quit = False
+        self._started = False
+        self._held = None
+        self._angle = None
+        self._safety = safety.Safety(self._board)
+
+    # --- begin and end ------------------------------------------------------------------------------
+
+    def start(self, kernel):
+        """Connect the kernel; periods run from now on, with the bridges off.
+
+        Raises DriverError when no interrupt comes.
+        """
+        try:
+            self._start(kernel)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, kernel):
+        board = self._board
+        self.block = kernel.block
+        offset = kernel.offset
+        self._period = offset["period"]
+        self._gate = offset["gate_enable"]
+        self._state = offset["drive_state"]
+        self._missed = offset["missed_periods"]
+        if machine.freq() != board["clock"]:
+            machine.freq(board["clock"], board["clock"])
+
+        def place(name):
+            return addressof(self.block) + 4 * offset[name]
+
+        self._held = dma.claim()
+        if board["encoder_kind"] == "absolute":
+            self._angle = angle.Absolute(board, place("encoder_raw"))
+        else:
+            settings = kernel.settings
+            rate = _RATE_MARGIN * settings["w_m_max"] / 6.28 * settings["encoder_counts"]
+            self._angle = angle.Incremental(board, place("encoder_raw"), board["clock"], rate)
+        self._sampling = sampling.Sampling(board, place, self._angle.transfers, _PIO1_IRQ)
+        slices = sorted(
+            {board[key] // 2 % 8 for key in board if key.startswith(("pin_phase", "pin_exciter"))}
+        )
+        pwm.set_up(slices, board["pwm_top"], board["trigger_lead_counts"])
+        mem32[_INTERPOLATOR] = addressof(self.block)
+        mem32[_INTERRUPT_PRIORITIES] = mem32[_INTERRUPT_PRIORITIES] & _OTHERS
+        # Slice 1's wrap is that of all; each request belongs to one channel only.
+        dma.count(dma.COUNTER, dma.PWM_WRAP + slices[1], addressof(self._sampling.dump))
+        self._held[dma.WORKER].irq(kernel.on_samples, hard=True)
+        self._safety.start()
+        self._angle.start()
+        self._sampling.start()
+        dma.start(1 << dma.COUNTER)
+        self._started = True
+        first = self.block[self._period]
+        pwm.start(slices)
+        time.sleep_ms(2)
+        self._seen = self.block[self._period]
+        if self._seen == first:
+            raise DriverError("no interrupt came within 2 ms of starting the converter's trigger")
+        # The first interrupt has found out where the period counter stands.
+        self._safety.forget_trips()
+        self.block[self._missed] = 0
+        self._seen_ms = time.ticks_ms()
+        self._due = (self._seen + TICK_PERIODS) & MASK
+
+    def stop(self):
+        """Bridges off, hardware at rest, port given back: what every exit of main.py calls, once or twice."""
+        self._quit = True
+        self._safety.switch_off()
+        self._started = False
+        if self._held is not None:
+            pwm.stop()
+            self._held[dma.WORKER].irq(None)
+            dma.release(self._held)
+            self._held = None
+        if self._angle is not None:
+            self._angle.stop()
+        self._safety.stop()
+        self.port.close()
+
+    def alive(self):
+        """False when told to quit; an unplugged cable is no reason to leave."""
+        return not self._quit
+
+    def quit(self):
+        """Leave the main loop at its next turn."""
+        self._quit = True
+
+    # --- main loop ----------------------------------------------------------------------------------
+
+    @property
+    def late(self):
+        """Periods whose interrupt came too late or not at all, since `start`."""
+        return self.block[self._missed] if self._started else 0
+
+    def poll(self, busy=False):
+        """Watch the hardware; True when the drive's next tick is due.
+
+        `busy`: the link has bytes waiting, so do not sleep.
+        """
+        if not self._started:
+            self.port.wait(1)
+            return False
+        now = self.block[self._period]
+        self._watch(now)
+        lag = signed(now - self._due)
+        if lag >= 0:
+            if lag > _FAR_BEHIND * TICK_PERIODS:
+                self.skipped += lag // TICK_PERIODS
+                self._due = now
+            self._due = (self._due + TICK_PERIODS) & MASK
+            return True
+        if not busy:
+            self.port.wait(1)
+        return False
+
+    def _watch(self, now):
+        """Feed the watchdog while periods pass; enable the gates when the drive wants them, and only then."""
+        guard = self._safety
+        if now != self._seen:
+            self._seen = now
+            self._seen_ms = time.ticks_ms()
+            guard.feed()
+        elif guard.live and time.ticks_diff(time.ticks_ms(), self._seen_ms) > _SILENCE_MS:
+            guard.switch_off()
+            return
+        gate = self.block[self._gate]
+        wanted = gate or self.block[self._state] not in (OFF, FAULT)
+        if not guard.live:
+            if wanted and not gate:
+                guard.arm()
+            elif not wanted and guard.trips():
+                guard.forget_trips()
+        elif not wanted or guard.trips():
+            guard.switch_off()
+
+    def readings(self):
+        """Slow quantities in SI units, by name: temperatures in degrees Celsius."""
+        board = self._board
+        found = {}
+        for k in range(len(sampling.SLOW_WORDS)):
+            name = sampling.SLOW_WORDS[k]
+            if name in board["slow"]:
+                found[name] = celsius(board, self._sampling.slow[k])
+        return found
+
+
+def celsius(board, count):
+    """Temperature of an NTC to ground with a resistor to the reference; nan if it is broken or shorted."""
+    if not 8 <= count <= 4087:
+        return float("nan")
+    ratio = board["ntc_series"] * count / (4096 - count) / board["ntc_25"]
+    return 1 / (1 / 298.15 + log(ratio) / board["ntc_beta"]) - 273.15
