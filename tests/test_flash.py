@@ -17,7 +17,7 @@ from host_tools.flash import bootsel, flash_folder, reach
 from host_tools.flash.errors import BoardGone, FlashError, WrongBoard
 from host_tools.flash.plan import MANIFEST, OLD_MANIFEST, folders_of, hash_of, make_manifest, make_plan
 from host_tools.flash.prompt import Found, Prompt
-from host_tools.link_errors import Refused
+from host_tools.link_errors import PortBusy, Refused
 from tests.flash_bench import Bench
 
 IDENTITY = {
@@ -111,10 +111,10 @@ class Boards:
         self.cut_at = -1
         self.bench: Bench | None = None
 
-    def reach(self, port: str, patience: float, answer: float) -> Prompt:
+    def reach(self, port: reach.Port, patience: float, answer: float) -> Prompt:
         self.bench = Bench(self.interpreter, self.folder)
         self.bench.cut_at = self.cut_at
-        return Prompt(self.bench, port)
+        return Prompt(self.bench, port.name)
 
     def content(self) -> dict[str, bytes]:
         assert self.bench is not None
@@ -315,7 +315,7 @@ def test_armed_drive_is_refused_and_not_asked_to_leave(
     monkeypatch.setattr(reach, "_interrupt", lambda port, wait: b"")
     monkeypatch.setattr(link, "state", state)
     with pytest.raises(Refused, match=rf"armed \({state}\)") as refusal:
-        reach.reach_prompt("/dev/bench", 1.0, 0.1)
+        reach.reach_prompt(reach.Port("/dev/bench"), 1.0, 0.1)
     assert refusal.value.code == REFUSED
     assert refusal.value.hint.startswith("eesm stop")
     assert wire.LEAVE not in link.asked
@@ -330,7 +330,7 @@ def test_resting_drive_leaves_and_its_prompt_is_taken(
         reach, "_interrupt", lambda port, wait: b"\r\n>>> " if wire.LEAVE in link.asked else b""
     )
     monkeypatch.setattr(reach, "open_prompt", lambda port, patience: FakePrompt(False))
-    assert isinstance(reach.reach_prompt("/dev/bench", 1.0, 0.1), FakePrompt)
+    assert isinstance(reach.reach_prompt(reach.Port("/dev/bench"), 1.0, 0.1), FakePrompt)
     assert link.asked == [wire.HEARTBEAT, wire.LEAVE]
 
 
@@ -338,7 +338,7 @@ def test_prompt_with_a_running_watchdog_is_reset_first(monkeypatch: pytest.Monke
     FakePrompt.resets = 0
     monkeypatch.setattr(reach, "_interrupt", lambda port, wait: b">>> ")
     monkeypatch.setattr(reach, "open_prompt", lambda port, patience: FakePrompt(FakePrompt.resets == 0))
-    prompt = reach.reach_prompt("/dev/bench", 1.0, 0.1)
+    prompt = reach.reach_prompt(reach.Port("/dev/bench"), 1.0, 0.1)
     assert not prompt.identify().has_watchdog_running
     assert FakePrompt.resets == 1
 
@@ -351,11 +351,37 @@ def test_silent_board_is_given_up_with_a_way_out(tmp_path: Path) -> None:
     tty.setraw(slave)
     try:
         with pytest.raises(BoardGone, match=r"Neither .* answers at .* in 0\.5 s") as refusal:
-            reach.reach_prompt(os.ttyname(slave), 0.5, 0.2)
+            reach.reach_prompt(reach.Port(os.ttyname(slave)), 0.5, 0.2)
     finally:
         os.close(slave)
         os.close(master)
     assert "BOOTSEL" in refusal.value.hint
+
+
+def test_board_that_comes_back_under_another_name_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    ports = [
+        SimpleNamespace(device="/dev/ttyACM0", serial_number="E66"),
+        SimpleNamespace(device="/dev/ttyACM1", serial_number="E77"),
+    ]
+    monkeypatch.setattr(reach, "_ports", lambda: ports)
+    port = reach.Port("/dev/ttyACM0")
+    assert port.find() == "/dev/ttyACM0"
+    ports.pop(0)
+    assert port.find() == "/dev/ttyACM0"
+    ports.append(SimpleNamespace(device="/dev/ttyACM2", serial_number="E66"))
+    assert port.find() == "/dev/ttyACM2"
+
+
+def test_port_that_stays_busy_is_named_with_its_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(port: str, wait: float) -> bytes:
+        raise PortBusy(f"Port {port} is in use by process 7 (eesm log).", "close that program")
+
+    monkeypatch.setattr(reach, "_interrupt", refuse)
+    monkeypatch.setattr(reach, "BUSY", 0.3)
+    with pytest.raises(PortBusy, match="process 7"):
+        reach.reach_prompt(reach.Port("/dev/bench"), 5.0, 0.1)
 
 
 # --- BOOTSEL ---------------------------------------------------------------------------------------

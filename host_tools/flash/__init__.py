@@ -36,7 +36,7 @@ from host_tools.flash.plan import (
     read_folder,
 )
 from host_tools.flash.prompt import Found, Prompt
-from host_tools.flash.reach import reach_prompt, wait_for_drive
+from host_tools.flash.reach import Port, reach_prompt, wait_for_drive
 
 __all__ = ["FlashError", "Result", "flash_folder"]
 
@@ -90,7 +90,8 @@ def flash_folder(
     is_virtual = device.kind == "virtual"
     patience, answer = (PATIENCE_VIRTUAL, ANSWER_VIRTUAL) if is_virtual else (PATIENCE, ANSWER)
     say(f"bringing the board at {device.port} to its prompt")
-    with reach_prompt(device.port, patience, answer) as prompt:
+    port = Port(device.port)
+    with reach_prompt(port, patience, answer) as prompt:
         found = prompt.identify()
         check_board(found, identity["board"])
         say(f"{found} answers")
@@ -102,10 +103,10 @@ def flash_folder(
             prompt.reset()
     if restart:
         say("restarted; waiting for the drive")
-        said = wait_for_drive(device.port, patience)
-        check_answer(said, identity, device.port)
+        said = wait_for_drive(port, patience)
+        check_answer(said, identity, port.name)
     return Result(
-        port=device.port,
+        port=port.name,
         uploaded=plan.upload,
         removed=plan.remove,
         kept=plan.keep,

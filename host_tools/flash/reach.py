@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
+from typing import Any
 
 from eesm import wire
 from eesm.drive import STATES
@@ -16,40 +17,69 @@ from host_tools.connection import Connection, open_port
 from host_tools.errors import REFUSED
 from host_tools.flash.errors import BoardGone, FlashError
 from host_tools.flash.prompt import Prompt, open_prompt
-from host_tools.link_errors import AnswerTimeout, DriveError, PortBusy, PortClosed, PortMissing, Refused
+from host_tools.link_errors import (
+    AnswerTimeout,
+    DriveError,
+    PortBusy,
+    PortClosed,
+    PortDenied,
+    PortMissing,
+    Refused,
+)
 
 PROMPT = b">>> "
 RESTING = ("off", "fault")
+BUSY = 6.0  # s that others may hold a port: programs that look at each new one do so for some seconds
 
 
-def reach_prompt(port: str, patience: float = 20.0, answer: float = 1.0) -> Prompt:
+class Port:
+    """A serial port by its board: after a reset the same board may come back under another name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._number = next((port.serial_number for port in _ports() if port.device == name), None)
+
+    def find(self) -> str:
+        """The board's port now, or the last one while it is away."""
+        if self._number and not any(port.device == self.name for port in _ports()):
+            self.name = next(
+                (port.device for port in _ports() if port.serial_number == self._number), self.name
+            )
+        return self.name
+
+
+def reach_prompt(port: Port, patience: float = 20.0, answer: float = 1.0) -> Prompt:
     """The board's raw prompt, its watchdog not running.
 
     `patience` is how long a board may take in all, `answer` how long a living one takes for an answer, both
     in seconds of this computer. Raises Refused when the drive is armed, BoardGone when nothing answers, and
     what opening the port raises.
     """
-    deadline = time.monotonic() + patience
+    started = time.monotonic()
     heard = b""
-    while True:
+    last: Exception | None = None
+    while time.monotonic() < started + patience:
+        name = port.find()
         try:
-            said = _interrupt(port, answer)
+            said = _interrupt(name, answer)
             heard = said or heard
             if said.endswith(PROMPT):
-                prompt = open_prompt(port, patience)
+                prompt = open_prompt(name, patience)
                 if not prompt.identify().has_watchdog_running:
                     return prompt
                 # The watchdog would reset the board in the middle of a flash, and only a reset stops it.
                 prompt.reset()
             else:
-                _leave(port, max(answer, 1.0))
-        except (PortMissing, PortBusy, PortClosed, BoardGone, AnswerTimeout) as error:
-            # The port of a board that resets is away for a moment; then whoever looks at new ports holds it.
-            if time.monotonic() > deadline:
-                raise _unreachable(port, patience, heard) from error
+                _leave(name, max(answer, 1.0))
+        except PortBusy:
+            if time.monotonic() > started + BUSY:
+                raise
+            time.sleep(0.2)
+        except (PortMissing, PortClosed, BoardGone, AnswerTimeout) as error:
+            # The port of a board that resets is away for a moment.
+            last = error
             time.sleep(0.1)
-        if time.monotonic() > deadline:
-            raise _unreachable(port, patience, heard)
+    raise _unreachable(port.name, patience, heard) from last
 
 
 def _interrupt(port: str, wait: float) -> bytes:
@@ -98,6 +128,12 @@ def _leave(port: str, timeout: float) -> None:
         connection.close()
 
 
+def _ports() -> list[Any]:
+    from serial.tools import list_ports
+
+    return list(list_ports.comports())
+
+
 def _unreachable(port: str, patience: float, heard: bytes) -> FlashError:
     said = f" It said: {heard[-80:]!r}." if heard.strip() else ""
     return BoardGone(
@@ -107,7 +143,7 @@ def _unreachable(port: str, patience: float, heard: bytes) -> FlashError:
     )
 
 
-def wait_for_drive(port: str, patience: float) -> dict[str, str]:
+def wait_for_drive(port: Port, patience: float) -> dict[str, str]:
     """What the firmware says it is, once it answers after a restart.
 
     Raises FlashError with what came instead.
@@ -117,8 +153,9 @@ def wait_for_drive(port: str, patience: float) -> dict[str, str]:
     heard = b""
     while time.monotonic() < deadline:
         try:
-            connection = Connection(port, timeout=2.0)
-        except (PortMissing, PortBusy) as error:
+            connection = Connection(port.find(), timeout=2.0)
+        except (PortMissing, PortBusy, PortDenied) as error:
+            # A port that has just come belongs to its group only after a moment.
             last = error
             time.sleep(0.1)
             continue
@@ -135,7 +172,7 @@ def wait_for_drive(port: str, patience: float) -> dict[str, str]:
     words = heard.decode(errors="replace").strip().splitlines()
     told = f" The board said:\n  {chr(10).join(words[-6:])}" if words else ""
     raise FlashError(
-        f"The files are on the board, but its firmware does not answer at {port}: {last}.{told}",
-        "eesm flash   again; if it stays so, look at what the board says: mpremote connect " + port,
+        f"The files are on the board, but its firmware does not answer at {port.name}: {last}{told}",
+        f"eesm flash   again; if it stays so, look at what the board says: mpremote connect {port.name}",
         REFUSED if isinstance(last, Refused) else None,
     )
