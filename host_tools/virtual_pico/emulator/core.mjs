@@ -23,7 +23,14 @@ const AHB = 1;
 const APB_READ = 3;
 const APB_WRITE = 4;
 
-const executors = { ideal: makeInterpreter('ideal'), cache: makeInterpreter('cache') };
+const executors = new Map();
+
+/** The interpreter for a timing, with or without a look at watched addresses; made when first wanted. */
+function executorFor(timing, isWatching) {
+  const key = `${timing} ${isWatching}`;
+  if (!executors.has(key)) executors.set(key, makeInterpreter(timing, isWatching));
+  return executors.get(key);
+}
 
 export class Core {
   constructor(chip, clock, memory) {
@@ -64,16 +71,39 @@ export class Core {
     this.faults = 0;
     this.cache = null;
     this.exceptionCycles = { entry: 0, exit: 0 };
-    this.execute = executors.ideal;
+    this.timing = 'ideal';
+    this.watched = null; // one byte per halfword of code
+    this.execute = executorFor('ideal', false);
     this.callRom = () => {};
     this.onException = null; // called with the number of each exception that is taken
+    this.onReturn = null; // and of each that has ended
+    this.onAddress = null; // and with each watched address
+    this.slept = 0; // cycles
   }
 
   /** "ideal" or "cache"; `cache` and the costs of exceptions belong to the second. */
   setTiming(timing, cache, exceptionCycles) {
-    this.execute = executors[timing];
+    this.timing = timing;
     this.cache = cache;
     this.exceptionCycles = exceptionCycles;
+    this.choose();
+  }
+
+  /** Calls the functions of `addresses` (a Map) with the cycle when the instruction there is about to run. */
+  watch(addresses) {
+    this.watched = addresses.size ? new Uint8Array(this.memory.code.length) : null;
+    for (const address of addresses.keys()) {
+      const place = (address + this.memory.fetch[address >>> 28]) >> 1;
+      if (!(place >= 0 && place < this.watched.length)) throw new Error(`There is no code at ${address}.`);
+      this.watched[place] = 1;
+    }
+    this.onAddress = (address, cycle) => addresses.get(address >>> 0)?.(cycle);
+    this.choose();
+  }
+
+  choose() {
+    this.execute = executorFor(this.timing, this.watched !== null);
+    this.clock.interrupt();
   }
 
   get cycles() {
@@ -144,7 +174,9 @@ export class Core {
       if (this.attention) this.takeException();
       if (this.stopped !== '') return false;
       if (this.waiting !== 0) {
+        const before = clock.cycles;
         clock.skip(limit);
+        this.slept += clock.cycles - before;
         continue;
       }
       clock.open(limit);
@@ -303,6 +335,7 @@ export class Core {
     this.IPSR = psr & 0x3f;
     this.eventRegistered = true;
     this.clock.left -= this.exceptionCycles.exit;
+    if (this.onReturn !== null) this.onReturn(ended);
     // A request that is still there makes its interrupt pending again.
     if (ended >= 16) this.pendingInterrupts |= this.lines & (1 << (ended - 16));
     this.lookAgain();

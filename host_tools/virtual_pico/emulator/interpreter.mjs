@@ -25,20 +25,25 @@ function caseText([name, bits, effect], number, timing) {
 }
 
 /** The function that runs `core` until its clock's run ends, it sleeps, or stops at an undefined instruction. */
-export function makeInterpreter(timing) {
+export function makeInterpreter(timing, isWatching) {
   const cases = INSTRUCTIONS.map((instruction, number) => caseText(instruction, number, timing)).join('\n');
-  // Two instructions come with one fetch of 32 bits; the cache is asked once per line of 8 bytes.
+  // Two instructions come with one fetch of 32 bits; the cache is asked once for both.
   const fetched = timing === 'cache'
-    ? 'if ((pc & -8) !== line) { line = pc & -8; if ((pc >>> 28) === 1) left -= cache.fetch(pc); }'
+    ? 'if ((pc & -4) !== word) { word = pc & -4; if ((pc >>> 28) === 1) left -= cache.fetch(pc); }'
+    : '';
+  const watched = isWatching
+    ? 'if (WATCHED[(pc + delta) >> 1] !== 0) { clock.left = left; core.onAddress(pc, clock.cycles); left = clock.left; }'
     : '';
   const text = `'use strict'; return function execute(core) {
     const clock = core.clock, cache = core.cache;
     const R = core.R, CODE = core.memory.code, FETCH = core.memory.fetch;
     const RAM8 = core.memory.ram8, RAM16 = core.memory.ram16, RAM32 = core.memory.ram32;
     const FLASH8 = core.memory.flash8, FLASH16 = core.memory.flash16, FLASH32 = core.memory.flash32;
-    let pc = core.pc, left = clock.left, delta = FETCH[pc >>> 28], line = 1;
+    const WATCHED = core.watched;
+    let pc = core.pc, left = clock.left, delta = FETCH[pc >>> 28], word = 1;
     let nz = core.nz, zz = core.zz, c = core.c, vv = core.vv;
     run: while (left > 0) {
+      ${watched}
       ${fetched}
       const i = CODE[(pc + delta) >> 1];
       pc = (pc + 2) | 0;

@@ -2,10 +2,14 @@
 
 import { boot, installBootRom } from './bootrom.mjs';
 import { Chip } from './chip.mjs';
+import { addCommands } from './commands.mjs';
 import { Flash } from './flash.mjs';
+import { Marks } from './marks.mjs';
 import { Memory } from './memory.mjs';
 import { MODULES } from './modules.mjs';
 import { Nvic } from './nvic.mjs';
+import { QspiPads, Ssi } from './ssi.mjs';
+import { EXCEPTION_CYCLES, NO_CYCLES, XipCache } from './timing.mjs';
 import { UsbHost } from './usb_host.mjs';
 import { Watchdog } from './watchdog.mjs';
 
@@ -26,6 +30,10 @@ export class Machine {
     this.inBootsel = false;
     this.isOff = false;
     this.watchers = {};
+    this.marks = new Marks(this);
+    this.timing = options.timing ?? 'ideal';
+    this.identity = identityOf(options.seed ?? 1);
+    addCommands(this);
     this.nanosBefore = 0;
     this.cyclesBefore = 0;
     this.start();
@@ -48,9 +56,14 @@ export class Machine {
     const reset = () => this.requestReset();
     chip.peripherals[0x40058] = new Watchdog(chip, this.watchdogKept, reset);
     chip.ppb = new Nvic(chip, 'PPB', reset);
+    this.ssi = new Ssi(chip, 'SSI', this.identity);
+    chip.peripherals[0x18000] = this.ssi;
+    chip.peripherals[0x40018] = new QspiPads(chip, 'IO_QSPI_BASE', this.ssi);
     installBootRom(this, this.memory.rom8, chip.core);
     this.host.attach(chip.usbCtrl);
     for (const attach of this.modules) attach(this);
+    this.setTiming(this.timing);
+    this.marks.apply();
     boot(this);
   }
 
@@ -87,7 +100,18 @@ export class Machine {
     this.clock.interrupt();
   }
 
-  flushCache() {}
+  /** "ideal": no wait states, exceptions cost nothing; "cache": see timing.mjs. */
+  setTiming(timing) {
+    if (timing !== 'ideal' && timing !== 'cache') throw new Error(`timing is ${timing}, not "ideal" or "cache".`);
+    this.timing = timing;
+    const isCache = timing === 'cache';
+    const cache = isCache ? new XipCache(() => this.ssi.divider) : null;
+    this.chip.core.setTiming(timing, cache, isCache ? EXCEPTION_CYCLES : NO_CYCLES);
+  }
+
+  flushCache() {
+    this.chip.core.cache?.flush();
+  }
 
   /** Marks an event by name, for those who watch it. */
   note(name) {
@@ -104,4 +128,9 @@ export class Machine {
     }
     return goesOn;
   }
+}
+
+/** The 8 bytes that tell one board from another. */
+function identityOf(seed) {
+  return Uint8Array.of(0xe6, 0x61, 0x41, 0x04, ...[24, 16, 8, 0].map((shift) => (seed >>> shift) & 0xff));
 }

@@ -1,0 +1,56 @@
+// What the control channel can be asked of the board itself; modules add their own.
+
+/** Puts the commands on `machine`. */
+export function addCommands(machine) {
+  Object.assign(machine.commands, {
+    /** Counts since power-on. */
+    counters: () => {
+      const { chip, flash, clock } = machine;
+      return {
+        cycles: machine.cycles,
+        nanos: machine.nanos,
+        clk_sys: clock.frequency,
+        resets: machine.resets,
+        sectors_erased: flash.erased,
+        pages_programmed: flash.programmed,
+        usb_transfers: chip.usbCtrl.transfers,
+        usb_connected: machine.host.isConnected,
+        faults: chip.core.faults,
+        stopped: chip.core.stopped,
+        sleeping: chip.core.waiting !== 0,
+        slept_cycles: chip.core.slept,
+        pc: chip.core.PC,
+        timing: machine.timing,
+        cache_accesses: chip.core.cache?.accesses ?? 0,
+        cache_misses: chip.core.cache?.misses ?? 0,
+      };
+    },
+    /** {timing: "ideal" | "cache"} */
+    set_timing: ({ timing }) => machine.setTiming(timing),
+    /** {pace: "real" | "free"} */
+    set_pace: ({ pace }) => {
+      if (pace !== 'real' && pace !== 'free') throw new Error(`pace is ${pace}, not "real" or "free".`);
+      machine.options.pace = pace;
+    },
+    /** The RUN pin: {hold: true} keeps the chip in reset until {hold: false}. */
+    run_pin: () => machine.requestReset(),
+    power_cycle: () => machine.powerCycle(),
+    usb_unplug: () => machine.host.unplug(),
+    usb_plug: () => machine.host.plug(),
+    /** {name, from, to}: see marks.mjs. */
+    measure: ({ name, from, to }) => machine.marks.add(name, from, to),
+    measures: () => machine.marks.read(),
+    measure_stop: ({ name }) => machine.marks.remove(name),
+    /** {address, size}: bytes as hexadecimal text, as the core would read them. */
+    read_memory: ({ address, size }) => {
+      let text = '';
+      for (let k = 0; k < size; k++) text += machine.chip.readUint8(address + k).toString(16).padStart(2, '0');
+      return text;
+    },
+    /** {address, data: hexadecimal text}: writes SRAM. */
+    write_memory: ({ address, data }) => {
+      for (let k = 0; k < data.length / 2; k++)
+        machine.chip.writeUint8(address + k, parseInt(data.slice(2 * k, 2 * k + 2), 16));
+    },
+  });
+}
