@@ -63,48 +63,58 @@ class Sampling:
         channels = max(board[key] for key in board if key.startswith("channel_"))
         self._starts = array("I", [self._start_word(n) for n in range(channels + 1)])
         self._selects = array("I", range(8))
+        if self._adc:
+            self._result, self._request = _ADC + _FIFO, dma.ADC
+        else:
+            port = board["converter_spi"]
+            self._result, self._request = spi.data(port), spi.received(port)
         self._set_up_converter()
         self.chain = dma.Chain(len(self._slow) * (3 * len(self._order) + 6))
-        centre = self._first_after_centre()
         for k in range(len(names)):
-            self._convert(k, angle[0] if k % len(self._order) == centre - 1 else (), angle[1], trips)
+            self._convert(k, angle[0], angle[1], trips)
         self.chain.close()
 
     def _named(self, word, turn):
         return self._slow[turn] if word == "slow" else word
 
-    def _first_after_centre(self):
+    def _first_after_zero(self):
         """Place in the order of the first conversion that starts after the carrier's zero."""
         for k in range(len(self._order)):
             if self._board["sample_time_" + self._order[k]] > 0:
                 return k
         return len(self._order)
 
-    def _convert(self, k, at_centre, at_end, trips):
-        """One conversion: start it, do what belongs to this moment, fetch the result."""
-        board, order, names, chain = self._board, self._order, self._names, self.chain
-        name, following = names[k], names[(k + 1) % len(names)]
-        turn = k % len(order)
-        wait = dma.PWM_WRAP + 7 if turn == 0 else dma.AT_ONCE
-        if self._adc:
-            chain.move(self._start(board["channel_" + name]), _ADC + _CS, wait)
-            if "select_" + name in board:
-                select = board["select_" + self._next_selected(k)]
-                chain.move(addressof(self._selects) + 4 * select, pio.PIO1 + 0x10 + 4 * SELECT)
-            source, request = _ADC + _FIFO, dma.ADC
-        else:
-            port = board["converter_spi"]
-            asked = following if board["converter_pipeline"] else name
-            chain.move(self._start(board["channel_" + asked]), spi.data(port), wait)
-            source, request = spi.data(port), spi.received(port)
-        for transfer in at_centre:
-            chain.move(*transfer)
-        last = turn == len(order) - 1
-        if last:
+    def _convert(self, k, at_zero, at_end, trips):
+        """One conversion: start it when the last one is done, fetch the last one's result.
+
+        The start does not wait for the fetch, so nothing but its own few clocks lie between two
+        conversions; the result is there by then and is fetched at once.
+        """
+        names, chain = self._names, self.chain
+        name, turn = names[k], k % len(self._order)
+        self._start_conversion(k, dma.PWM_WRAP + 7 if turn == 0 else self._request)
+        if turn == self._first_after_zero() - 1:
+            for transfer in at_zero:
+                chain.move(*transfer)
+        if turn > 0:
+            chain.move(self._result, self._target(names[k - 1]))
+        if turn == len(self._order) - 1:
             for transfer in at_end:
                 chain.move(*transfer)
             chain.move(trips, self._place("board_faults"))
-        chain.move(source, self._target(name), request, last)
+            chain.move(self._result, self._target(name), self._request, True)
+
+    def _start_conversion(self, k, request):
+        board, names, chain = self._board, self._names, self.chain
+        name = names[k]
+        if self._adc:
+            chain.move(self._start(board["channel_" + name]), _ADC + _CS, request)
+            if "select_" + name in board:
+                select = board["select_" + self._next_selected(k)]
+                chain.move(addressof(self._selects) + 4 * select, pio.PIO1 + 0x10 + 4 * SELECT)
+            return
+        asked = names[(k + 1) % len(names)] if board["converter_pipeline"] else name
+        chain.move(self._start(board["channel_" + asked]), self._result, request)
 
     def _next_selected(self, k):
         """Name of the conversion after number k that needs the multiplexer."""
