@@ -97,28 +97,84 @@ def simulate(scenario: str, unit: str, out: Path, seed: int) -> int:
     "--fault", "faults", multiple=True, metavar="NAME", help="What is wrong with it; may be repeated."
 )
 @click.option("--fast", is_flag=True, help="Time passes only when a client advances it.")
-def virtual(unit: str, seed: int, faults: tuple[str, ...], fast: bool) -> int:
+@click.option(
+    "--board",
+    type=click.Choice(["virtual", "rpi_pico", "rpi_pico_spi"]),
+    default="virtual",
+    show_default=True,
+    help="A desktop interpreter, or an emulated Raspberry Pi Pico to flash.",
+)
+@click.option(
+    "--flash",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Image of the Pico's flash. Default: build/pico/UNIT.bin.",
+)
+@click.option(
+    "--timing",
+    type=click.Choice(["ideal", "cache"]),
+    default="ideal",
+    show_default=True,
+    help="Cycles of the Pico: no wait states, or with its flash cache.",
+)
+def virtual(
+    unit: str,
+    seed: int,
+    faults: tuple[str, ...],
+    fast: bool,
+    board: str,
+    flash: Path | None,
+    timing: str,
+) -> int:
     """Start the firmware on MicroPython behind a serial port and keep it running until Ctrl-C.
     Other `eesm` commands find it by themselves.
+
+    With --board rpi_pico it is an emulated Raspberry Pi Pico, which is flashed like a real one.
 
     \b
     Example, in two terminals:
       eesm virtual --unit a
       eesm speed 1000 --arm --for 5 --log spin
     """
+    if board != "virtual":
+        return _keep_pico(unit, board, seed, faults, fast, flash, timing)
     from host_tools.demo import build_board
     from host_tools.virtual_drive import VirtualDrive
 
     shown = console()
     with shown.status("") as status:
-        board = build_board(unit, status.update)
-    with VirtualDrive(board, seed=seed, faults=faults, fast=fast) as drive:
+        folder = build_board(unit, status.update)
+    with VirtualDrive(folder, seed=seed, faults=faults, fast=fast) as drive:
         shown.print(f"Unit {unit} runs at [bold]{drive.port}[/]. Ctrl-C ends it.")
         shown.print("In another terminal: eesm info, eesm speed 500 --arm --for 5")
         try:
             while drive.running:
                 time.sleep(0.1)
             drive.check()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def _keep_pico(
+    unit: str, board: str, seed: int, faults: tuple[str, ...], fast: bool, flash: Path | None, timing: str
+) -> int:
+    from host_tools.devices import ROOT
+    from host_tools.errors import UsageError
+    from host_tools.virtual_pico.pico import VirtualPico
+
+    if fast:
+        raise UsageError("A virtual Pico keeps its own time.", "leave --fast out")
+    shown = console()
+    flash = flash or ROOT / "build" / "pico" / f"{unit}-{board}.bin"
+    with VirtualPico(unit, board=board, flash=flash, seed=seed, faults=faults, timing=timing) as pico:
+        shown.print(f"A Pico with unit {unit} runs at [bold]{pico.port}[/]. Ctrl-C ends it.")
+        shown.print(f"Its flash is {flash}.")
+        shown.print(f"In another terminal: eesm flash --unit {unit} --board {board} --port {pico.port}")
+        try:
+            while pico.running:
+                time.sleep(0.1)
+            pico.check()
         except KeyboardInterrupt:
             return 0
     return 0

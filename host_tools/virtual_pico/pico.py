@@ -36,8 +36,9 @@ class VirtualPicoError(ToolError):
 class VirtualPico:
     """Starts an emulated Pico; a context that ends it.
 
-    `unit` names the plant behind its pins ("" for none), `flash` the file that holds the 2 MB of its flash
-    (default: a new one that goes with it), `firmware` the UF2 in a new flash (default: the built one).
+    `unit` names the plant behind the pins of `board` ("" for none), `flash` the file that holds the 2 MB of
+    its flash (default: a new one that goes with it), `firmware` the UF2 in a new flash (default: the built
+    one).
     `timing` is "ideal" (no wait states) or "cache" (with a model of the XIP cache and of exception entry).
     `pace` is "real" (never faster than real time) or "free" (as fast as it can; idle time is skipped).
     """
@@ -46,6 +47,7 @@ class VirtualPico:
         self,
         unit: str = "a",
         *,
+        board: str = "rpi_pico",
         flash: Path | None = None,
         seed: int = 1,
         faults: Sequence[str] = (),
@@ -58,6 +60,7 @@ class VirtualPico:
         if timing not in TIMINGS:
             raise VirtualPicoError(f"timing is {timing!r}, not one of {', '.join(TIMINGS)}.", code=USAGE)
         self.unit = unit
+        self.board = board
         self.flash = flash
         self.seed = seed
         self.faults = tuple(faults)
@@ -91,13 +94,14 @@ class VirtualPico:
         master, slave = os.openpty()
         options: dict[str, Any] = {
             "unit": self.unit,
+            "board": self.board,
             "seed": self.seed,
             "faults": list(self.faults),
             "timing": self.timing,
             "trace": str(self.trace) if self.trace else "",
             "pace": self.pace,
             "flash": str(self.flash),
-            "firmware": str(self._find_firmware()),
+            "firmware": self._find_firmware(),
             "port_fd": master,
             "control": str(self._folder / "control"),
         }
@@ -127,21 +131,22 @@ class VirtualPico:
         self._register()
         return self
 
-    def _find_firmware(self) -> Path:
-        if self.firmware is not None:
-            return self.firmware
+    def _find_firmware(self) -> str:
+        """The UF2 for a new flash; "" when the flash holds something."""
         if self.flash and self.flash.is_file() and self.flash.stat().st_size:
-            return Path()
+            return ""
+        if self.firmware is not None:
+            return str(self.firmware)
         from host_tools.virtual_pico.firmware_build import find_firmware
 
-        return find_firmware()
+        return str(find_firmware())
 
     def _register(self) -> None:
         self.registry.mkdir(parents=True, exist_ok=True)
         entry = self.registry / f"pico-{self.unit or 'bare'}-{self.pid}.json"
         content = {
             "unit": self.unit,
-            "board": "rpi_pico",
+            "board": self.board,
             "port": self.port,
             "pid": self.pid,
             "keeper": os.getpid(),

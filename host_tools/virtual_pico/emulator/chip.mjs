@@ -2,6 +2,7 @@
 
 import { Clock } from './clock.mjs';
 import { Core } from './core.mjs';
+import { Psm, Sio } from './sio.mjs';
 import { RP2040, RPTimer, RPUART } from './stock.mjs';
 import { UsbDevice } from './usb_device.mjs';
 
@@ -67,6 +68,8 @@ export class Chip extends RP2040 {
     this.logger = new Log(tell);
     this.core = new Core(this, this.clock, memory);
     this.isLeaving = false; // a reset is due
+    this.sio = new Sio(this);
+    this.peripherals[0x40010] = new Psm(this, 'PSM_BASE');
     this.usbCtrl = new UsbDevice(this, 'USB');
     this.peripherals[0x50110] = this.usbCtrl;
     this.peripherals[0x40054] = new Timer(this, 'TIMER_BASE');

@@ -12,6 +12,7 @@ export { RPPADS } from './node_modules/rp2040js/dist/esm/peripherals/pads.js';
 export { RPPIO, StateMachine } from './node_modules/rp2040js/dist/esm/peripherals/pio.js';
 export { RPReset } from './node_modules/rp2040js/dist/esm/peripherals/reset.js';
 export { RPPPB } from './node_modules/rp2040js/dist/esm/peripherals/ppb.js';
+export { RPPSM } from './node_modules/rp2040js/dist/esm/peripherals/psm.js';
 export { RPPWM } from './node_modules/rp2040js/dist/esm/peripherals/pwm.js';
 export { RPSPI } from './node_modules/rp2040js/dist/esm/peripherals/spi.js';
 export { RPSSI } from './node_modules/rp2040js/dist/esm/peripherals/ssi.js';

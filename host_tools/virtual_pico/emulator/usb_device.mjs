@@ -21,6 +21,9 @@ const EP_ABORT = 0x60;
 const EP_ABORT_DONE = 0x64;
 const INTE = 0x90;
 const DEV_SOF = 1 << 17;
+// Registers of the transceiver, which firmware pokes around an erratum (RP2040-E5).
+const PHY_FIRST = 0x7c;
+const PHY_LAST = 0x84;
 const SOF_NANOS = 1e6;
 
 // A transaction of full speed: token, turn-around and handshake, then 12 Mbit/s.
@@ -37,9 +40,11 @@ export class UsbDevice extends RPUSBController {
     this.frame = 0;
     this.frames = chip.clock.createAlarm(() => this.startFrame());
     this.transfers = 0;
+    this.phy = new Uint32Array(3);
   }
 
   readUint32(offset) {
+    if (offset >= PHY_FIRST && offset <= PHY_LAST) return this.phy[(offset - PHY_FIRST) >> 2];
     if (offset === SOF_RD) {
       this.intRaw &= ~DEV_SOF;
       this.checkInterrupts();
@@ -49,6 +54,10 @@ export class UsbDevice extends RPUSBController {
   }
 
   writeUint32(offset, value) {
+    if (offset >= PHY_FIRST && offset <= PHY_LAST) {
+      this.phy[(offset - PHY_FIRST) >> 2] = value;
+      return;
+    }
     if (offset === EP_ABORT) this.abort(value);
     if (offset === EP_ABORT_DONE) {
       // rp2040js reads the set and clear aliases of this register as if it held their result.
