@@ -14,12 +14,14 @@ from .layout import Layout, lay_out, scalar_names
 from .place import merge_mirrors, order_by_use
 from .promote import promote, signal_of
 from .propagate import propagate, substitute
+from .report import estimate_bytes
+from .split import split
 
 # algebra: integer identities, known branches closed.  propagate: copies and constants follow to
 # their uses.  substitute: single uses take the expression.  cache: signals live in locals.  dead:
 # writes nobody reads go.  coalesce: both sides of a copy share a name.  layout: busy signals get
-# low words.  colour: few locals, the busiest in registers.
-ALL = ("algebra", "propagate", "substitute", "cache", "dead", "coalesce", "layout", "colour")
+# low words.  split: no branch too long for the board.  colour: few locals, the busiest in registers.
+ALL = ("algebra", "propagate", "substitute", "cache", "dead", "coalesce", "layout", "split", "colour")
 ROUNDS = 3
 
 
@@ -69,6 +71,8 @@ def _finish(body: Body, layout: Layout, passes: Collection[str]) -> Body:
         body = _clean(merge_mirrors(body, layout), passes)
     if "coalesce" in passes:
         body = coalesce(body, lambda left, right: True)
+    if "split" in passes:
+        body = split(body, lambda piece: estimate_bytes(piece, layout))
     if "colour" in passes:
         body = colour(body)
     return body

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .cost import HOT_WORDS, LOCAL, WARM_WORDS, weighted, word_cost
 from .flow import count_reads, count_writes
-from .ir import Assign, Compare, Const, Item, Load, Local, Neg, Op, Routine, Stmt, read_by, statements
+from .ir import Assign, Body, Compare, Const, Item, Load, Local, Neg, Op, Routine, Stmt, read_by, statements
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def statement_cycles(stmt: Stmt, layout: Layout) -> float:
     return cycles
 
 
-def estimate_bytes(routine: Routine, layout: Layout) -> int:
-    """Estimate of a routine's machine code on armv6m, in bytes."""
-    return round(BYTES_PER_CYCLE * sum(statement_cycles(stmt, layout) for stmt in statements(routine.body)))
+def estimate_bytes(body: Body, layout: Layout) -> int:
+    """Estimate of the machine code of a routine or a piece of it on armv6m, in bytes."""
+    return round(BYTES_PER_CYCLE * sum(statement_cycles(stmt, layout) for stmt in statements(body)))
 
 
 def write_report(program: Program) -> str:
@@ -87,7 +87,7 @@ def _report_routine(routine: Routine, layout: Layout) -> list[str]:
     busiest = sorted(writes, key=lambda n: -(reads[n] + writes[n]))[:2]
     lines = [
         f"{routine.name}: {sum(count.values())} statements, {len(writes)} locals, "
-        f"~{estimate_bytes(routine, layout)} bytes, ~{sum(cycles.values()):.0f} cycles, "
+        f"~{estimate_bytes(routine.body, layout)} bytes, ~{sum(cycles.values()):.0f} cycles, "
         f"{far:.0f} accesses beyond word {HOT_WORDS - 1} a call; busiest locals {' '.join(busiest) or '-'}",
         f"  {'stage':<20} {'statements':>10} {'~cycles':>8}  hot signals",
     ]
