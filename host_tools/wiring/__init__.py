@@ -1,10 +1,9 @@
 """The wiring of a board as an SVG drawing, made from its board file, so that no pin can diverge.
 
-python -m host_tools.wiring rpi_pico        # boards/rpi_pico/wiring.svg
+    python -m host_tools.wiring rpi_pico        # boards/rpi_pico/wiring.svg
 
-svg          canvas and circuit symbols
-controller   the Pico, its pins and the blocks that they lead to
-power        supply, bridges, shunts, machine
+Modules: `svg` is the canvas with the circuit symbols, `controller` the Pico and the blocks that its pins lead
+to, `power` the circuit from supply to machine, `values` what sensing and safety come to for a unit.
 """
 
 from __future__ import annotations
