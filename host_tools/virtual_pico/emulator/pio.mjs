@@ -17,6 +17,7 @@ const INPUT_SYNC_BYPASS = 0x038;
 const INSTR_MEM0 = 0x048;
 const SM0_CLKDIV = 0x0c8;
 const SM0_SHIFTCTRL = 0x0d0;
+const SM0_INSTR = 0x0d8;
 const SM3_PINCTRL = 0x10c + 0x18;
 const SM_STRIDE = 0x18;
 
@@ -247,9 +248,29 @@ class Machine extends StateMachine {
       this.updateDMATx();
       return;
     }
+    if (offset === SM0_INSTR - SM0_CLKDIV) {
+      this.execute(value);
+      return;
+    }
     this.isExecuting = true;
     super.writeUint32(offset, value);
     this.isExecuting = false;
+  }
+
+  /** An instruction from SMx_INSTR (3.5.7): what waited goes on waiting after it, unless it jumps elsewhere. */
+  execute(opcode) {
+    const { waiting, waitDelay } = this;
+    this.waiting = false;
+    this.updatePC = true;
+    this.isExecuting = true;
+    super.writeUint32(SM0_INSTR - SM0_CLKDIV, opcode);
+    this.isExecuting = false;
+    const jumped = opcode >>> 13 === JMP && !this.updatePC;
+    if (waiting && !this.waiting && !jumped) {
+      this.waiting = true;
+      this.waitDelay = waitDelay;
+    }
+    this.poke();
   }
 
   restart() {
