@@ -66,7 +66,7 @@ def describe(settings: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
             "q": row.q,
             "low": row.low,
             "high": row.high,
-            "meaning": row.meaning,
+            "meaning": row.meaning + age_of(name, settings),
             "index": layout.offset[name] - shift,
             "length": row.length,
         }
@@ -74,6 +74,18 @@ def describe(settings: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     ]
     content = {"bases": bases, "t_pwm": bases["t_pwm"], "signals": signals}
     return {"hash": hash_of(content), **content}
+
+
+def age_of(name: str, settings: Mapping[str, Any]) -> str:
+    """When the converter takes a signal, for its meaning; empty where the settings do not say."""
+    quantity = name.removesuffix("_raw")
+    seconds = settings.get(f"sample_time_{quantity}")
+    if seconds is None or quantity == name:
+        return ""
+    side = "before" if seconds < 0 else "after"
+    turns = settings.get(f"sample_periods_{quantity}", 1)
+    often = "" if turns == 1 else f", every {turns} periods"
+    return f", taken {1e6 * abs(seconds):.3g} us {side} the middle of the PWM period{often}"
 
 
 def unit_data(

@@ -11,7 +11,7 @@ import pytest
 
 from eesm import parameters
 from host_tools import build
-from host_tools.units import BOARDS, UnitError, load, load_board
+from host_tools.units import BOARDS, Unit, UnitError, load, load_board
 from host_tools.units.rp2040_pins import HEADER_PINS
 
 PICO = (BOARDS / "rpi_pico" / "board.toml").read_text(encoding="utf-8")
@@ -174,6 +174,24 @@ def test_built_unit_carries_the_pins_that_it_uses() -> None:
     assert "board" not in build.link_unit(load("a")).unit
 
 
+def test_signals_say_how_old_their_samples_are() -> None:
+    def meanings(unit: Unit) -> dict[str, str]:
+        return {row["name"]: row["meaning"] for row in build.link_unit(unit).schema["signals"]}
+
+    pico = meanings(load("a", board="rpi_pico"))
+    assert pico["i_a_raw"].endswith(", taken 1.05 us before the middle of the PWM period")
+    assert pico["i_b_raw"].endswith(", taken 1.05 us after the middle of the PWM period")
+    assert pico["u_dc_raw"].endswith(", taken 5.25 us before the middle of the PWM period, every 2 periods")
+    virtual = meanings(load("a"))
+    assert "taken" not in virtual["i_a_raw"]
+    assert {name for name in pico if pico[name] != virtual[name]} == {
+        "i_a_raw",
+        "i_b_raw",
+        "i_f_raw",
+        "u_dc_raw",
+    }
+
+
 def test_built_unit_of_the_other_kinds(tmp_path: Path) -> None:
     text = (BOARDS / "units" / "a.toml").read_text(encoding="utf-8")
     text = text.replace('kind = "half_bridge"', 'kind = "full_bridge"')
@@ -284,7 +302,7 @@ def test_every_free_pin_works_as_gate_enable_and_no_used_one(tmp_path: Path) -> 
             "500000 samples a second at most",
         ),
         ("hold = { value = 0,", "hold = { value = 2.5,", "within its conversion_time = 2e-06 s"),
-        ("settling = { value = 1, unit", "settling = { value = 3, unit", "there are 2.1e-06 s"),
+        ("settling = { value = 1, unit", "settling = { value = 3, unit", "there are 1.6e-06 s"),
         ('"i_f", "i_a", "i_b"]', '"i_a", "i_f", "i_b"]', "next to each other"),
         ('"i_f", "i_a", "i_b"]', '"i_a", "i_b"]', "i_f must be there once, it is 0 times"),
         ('order = ["slow", "i_f"', 'order = ["slow", "i_g"', "'i_g': unknown; did you mean i_f?"),

@@ -32,6 +32,8 @@ ADC_RATE = 500e3  # samples a second, 4.9
 WATCHDOG_MAX = 8.388  # s, 4.7: 24 bits that erratum E1 counts down by two every microsecond
 CLOCK_MAX = 200e6
 
+# The driver selects the next input this long after the start of a conversion, s.
+SELECT_DELAY = 0.5e-6
 # A sample of u_dc older than this many periods would see an over-voltage too late.
 U_DC_PERIODS = 2
 # Share of a period that the conversions may take; the kernel needs the rest.
@@ -365,11 +367,11 @@ def read_hardware(reader: Reader, values: Mapping[str, Mapping[str, Any]]) -> Ha
     )
     if kind == "adc" and "multiplexer" in reader.data:
         settling = values["multiplexer"]["settling"]
-        time = converter["conversion_time"] + converter["handover"] - converter["hold"]
+        time = converter["conversion_time"] + converter["handover"] - SELECT_DELAY
         reader.rule(
             settling <= time,
             f"multiplexer.settling = {settling:g} s",
-            f"from one held sample to the next conversion there are {time:g} s",
+            f"from the new selection to its conversion there are {time:g} s",
         )
     if len(reader.problems) > before:
         return None
