@@ -106,6 +106,25 @@ def test_samples_lie_around_the_centre() -> None:
         assert [hardware.sample_periods(q) for q in ("i_f", "u_dc", "temperature_stator")] == [1, 2, 4]
 
 
+def test_another_order_needs_no_slow_turns_for_the_dc_link(tmp_path: Path) -> None:
+    board = changed(
+        tmp_path,
+        ('order = ["slow", "i_f", "i_a", "i_b"]', 'order = ["i_f", "i_b", "i_a", "u_dc", "slow"]'),
+        (SLOW, 'slow = ["temperature_stator", "temperature_board"]'),
+    )
+    unit = load("a", board=board)
+    data = unit.as_board()
+    assert [round(1e6 * data["sample_time_" + name], 2) for name in data["order"]] == [
+        -3.15,
+        -1.05,
+        1.05,
+        3.15,
+        5.25,
+    ]
+    assert unit.as_settings()["sample_periods_u_dc"] == 1
+    assert data["trigger_lead_counts"] == 394  # 3.15 us at 125 MHz
+
+
 def test_low_side_window_limits_the_voltage(tmp_path: Path) -> None:
     """0.5 us of dead time, 1.5 us of settling, first sample 1.05 us early: 3.05 us to either side."""
     board = changed(tmp_path, ('kind = "in_line"', 'kind = "low_side"'))

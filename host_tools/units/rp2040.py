@@ -295,7 +295,7 @@ class Hardware:
             "sampling": self.sampling,
             "duty_max": round(self.duty_max(f_pwm, dead_time), 9),
         }
-        for name in (*CURRENTS, "u_dc" if "u_dc" in self.order else "slow"):
+        for name in self.order:
             data["sample_time_" + name] = self.sample_time(name)
         if encoder == "absolute":
             assert self.angle_sensor is not None  # `read_hardware` has refused the board
