@@ -3,7 +3,7 @@
 import { Clock } from './clock.mjs';
 import { Core } from './core.mjs';
 import { Psm, Sio } from './sio.mjs';
-import { RP2040, RPTimer, RPUART } from './stock.mjs';
+import { RP2040, RP2040RTC, RPTimer, RPUART } from './stock.mjs';
 import { UsbDevice } from './usb_device.mjs';
 
 const DPRAM = 0x50100000;
@@ -60,6 +60,13 @@ class Uart extends RPUART {
   }
 }
 
+/** Its divider is taken and makes no difference: rp2040js warns. */
+class Rtc extends RP2040RTC {
+  writeUint32(offset, value) {
+    if (offset !== 0) super.writeUint32(offset, value);
+  }
+}
+
 export class Chip extends RP2040 {
   constructor(memory, tell) {
     super(new Clock());
@@ -73,6 +80,7 @@ export class Chip extends RP2040 {
     this.usbCtrl = new UsbDevice(this, 'USB');
     this.peripherals[0x50110] = this.usbCtrl;
     this.peripherals[0x40054] = new Timer(this, 'TIMER_BASE');
+    this.peripherals[0x4005c] = new Rtc(this, 'RTC_BASE');
     this.uart = this.uart.map((uart, k) => new Uart(this, `UART${k}`, uart.irq, uart.dreq));
     this.peripherals[0x40034] = this.uart[0];
     this.peripherals[0x40038] = this.uart[1];

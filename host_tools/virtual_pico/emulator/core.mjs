@@ -191,10 +191,10 @@ export class Core {
   step() {
     const { clock } = this;
     if (clock.first !== null && clock.first.cycle <= clock.cycles) clock.ring();
+    const before = clock.cycles;
     if (this.attention) this.takeException();
     if (this.waiting !== 0) clock.skip(clock.cycles + 1e9);
-    const before = clock.cycles;
-    clock.end = before + 1;
+    clock.end = clock.cycles + 1;
     clock.left = 1;
     this.execute(this);
     if (this.returning !== 0) this.returnFromException();

@@ -14,6 +14,7 @@ export { RPReset } from './node_modules/rp2040js/dist/esm/peripherals/reset.js';
 export { RPPPB } from './node_modules/rp2040js/dist/esm/peripherals/ppb.js';
 export { RPPSM } from './node_modules/rp2040js/dist/esm/peripherals/psm.js';
 export { RPPWM } from './node_modules/rp2040js/dist/esm/peripherals/pwm.js';
+export { RP2040RTC } from './node_modules/rp2040js/dist/esm/peripherals/rtc.js';
 export { RPSPI } from './node_modules/rp2040js/dist/esm/peripherals/spi.js';
 export { RPSSI } from './node_modules/rp2040js/dist/esm/peripherals/ssi.js';
 export { RPTimer } from './node_modules/rp2040js/dist/esm/peripherals/timer.js';
