@@ -54,7 +54,7 @@ def find_virtual(registry: Path | None = None) -> list[Device]:
             port, pid, unit = str(entry["port"]), int(entry["pid"]), str(entry["unit"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # being written, or not ours
-        if not (_is_alive(pid) and _is_terminal(port)):
+        if not (is_alive(pid) and _is_terminal(port)):
             file.unlink(missing_ok=True)
             continue
         fast = bool(entry.get("fast"))
@@ -125,7 +125,8 @@ def _listed(devices: list[Device]) -> str:
     return "\n".join(f"  {device.port}  {device.text}" for device in devices)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """True while the process runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

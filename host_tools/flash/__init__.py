@@ -90,7 +90,7 @@ def flash_folder(
     is_virtual = device.kind == "virtual"
     patience, answer = (PATIENCE_VIRTUAL, ANSWER_VIRTUAL) if is_virtual else (PATIENCE, ANSWER)
     say(f"bringing the board at {device.port} to its prompt")
-    port = Port(device.port)
+    port = Port(device.port, device.pid)
     with reach_prompt(port, patience, answer) as prompt:
         found = prompt.identify()
         check_board(found, identity["board"])

@@ -14,6 +14,7 @@ from typing import Any
 from eesm import wire
 from eesm.drive import STATES
 from host_tools.connection import Connection, open_port
+from host_tools.devices import is_alive
 from host_tools.errors import REFUSED
 from host_tools.flash.errors import BoardGone, FlashError
 from host_tools.flash.prompt import Prompt, open_prompt
@@ -33,14 +34,20 @@ BUSY = 6.0  # s that others may hold a port: programs that look at each new one 
 
 
 class Port:
-    """A serial port by its board: after a reset the same board may come back under another name."""
+    """A serial port by its board: after a reset the same board may come back under another name.
 
-    def __init__(self, name: str) -> None:
+    `pid` is the process of a virtual board.
+    """
+
+    def __init__(self, name: str, pid: int | None = None) -> None:
         self.name = name
+        self.pid = pid
         self._number = next((port.serial_number for port in _ports() if port.device == name), None)
 
     def find(self) -> str:
-        """The board's port now, or the last one while it is away."""
+        """The board's port now, or the last one while it is away. Raises BoardGone for good."""
+        if self.pid is not None and not is_alive(self.pid):
+            raise BoardGone(f"The virtual board at {self.name} has ended.", "start it again: eesm virtual")
         if self._number and not any(port.device == self.name for port in _ports()):
             self.name = next(
                 (port.device for port in _ports() if port.serial_number == self._number), self.name
@@ -75,7 +82,7 @@ def reach_prompt(port: Port, patience: float = 20.0, answer: float = 1.0) -> Pro
             if time.monotonic() > started + BUSY:
                 raise
             time.sleep(0.2)
-        except (PortMissing, PortClosed, BoardGone, AnswerTimeout) as error:
+        except (PortMissing, PortClosed, BoardGone, AnswerTimeout, OSError) as error:
             # The port of a board that resets is away for a moment.
             last = error
             time.sleep(0.1)
