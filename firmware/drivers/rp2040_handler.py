@@ -22,7 +22,7 @@ bits.
 
 OFF = 0xFFFF  # levels with which neither A nor B is ever high
 MASK = 0x3FFFFFFF  # of the period counter
-LOOKS = 30  # as in rp2040_safety
+LOOKS = 29  # as in rp2040_safety
 FAULT_PERIOD_MISSED = 64
 
 PWM_QUARTER = 0x40050000 >> 2

@@ -23,7 +23,7 @@ FAULT = const(0)  # state machines of PIO1
 BEAT = const(1)
 BEAT_AT = const(8)
 LOOKS_PER_PERIOD = const(16)
-LOOKS = const(30)  # a sign of life may be this many looks late
+LOOKS = const(29)  # a sign of life is missed after one look more than these
 TRIPS = const(0xC0)  # flags: 64 no sign of life, 128 fault pin; as in `faults`
 
 _IRQ = const(0x30)
