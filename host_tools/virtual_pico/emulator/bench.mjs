@@ -1,0 +1,393 @@
+// The laboratory around the chip: a plant in lock step, its sensors at the pins, faults at given periods, and probes.
+//
+// A period of the plant ends at the carrier's zero (slice 0's wrap), where the controller places its samples. Some
+// conversions start a little before it. The exchange with the plant therefore happens at the first conversion in the
+// second half of a period, else at the wrap: how long each switch will be on until the wrap follows from the latched
+// compare values, and what came otherwise (a fault in those microseconds) is made good in the next period.
+//
+//     to the plant     share of the period for which each switch was on (pins and gate enable); when each quantity is
+//                      sampled, relative to the zero, as observed in the period before
+//     from the plant   the converter's counts, and the encoder's place and motion
+//
+// While slice 0 stands there are no periods; the plant makes up for that time when something asks for it.
+
+import { Encoder } from './encoder.mjs';
+import { PinRecorder } from './pin_recorder.mjs';
+import { PlantPipe } from './plant_pipe.mjs';
+
+const QUANTITIES = ['i_a', 'i_b', 'i_f', 'u_dc', 'temperature_stator', 'temperature_board'];
+const SKEWED = 4; // of them have a slope
+const SWITCHES = ['a_high', 'a_low', 'b_high', 'b_low', 'c_high', 'c_low', '1_high', '1_low', '2_high', '2_low'];
+const OUTPUT_OVERRIDES = 0x3300; // OUTOVER and OEOVER
+const FUNCTION_PWM = 4;
+const MUX_RESISTANCE_SHARE = 9; // time constants in `settling`: 12 bits
+const HALF_RANGE = 2048;
+// Until the plant has described its board: pins that are the same on every board so far.
+const PINS = {
+  pin_phase_a_high: 0,
+  pin_phase_a_low: 1,
+  pin_phase_b_high: 2,
+  pin_phase_b_low: 3,
+  pin_phase_c_high: 4,
+  pin_phase_c_low: 5,
+  pin_exciter_1_high: 6,
+  pin_exciter_1_low: 7,
+  pin_gate_enable: 14,
+  pin_fault: 15,
+};
+
+/** One chip's bench; what outlives a reset is in `kept`. */
+class Bench {
+  constructor(machine, kept) {
+    this.machine = machine;
+    this.chip = machine.chip;
+    this.clock = machine.clock;
+    this.kept = kept;
+    this.pipe = kept.pipe;
+    this.centre = -kept.pendingCycles; // the carrier's zero that was exchanged last, may lie ahead
+    this.ahead = null; // cycles on per switch that were foretold for the time up to `centre`
+    this.isExchanging = false;
+    this.muxChannel = 0;
+    this.muxBefore = 0;
+    this.muxChangedAt = -Infinity;
+    this.asked = 0; // channel that the next frame of an SPI converter answers
+    kept.board ??= null;
+    this.build(kept.board ?? PINS);
+    this.chip.adc.sample = (channel) => this.convert(channel);
+    const [slice] = this.chip.pwm.slices;
+    slice.onWrap = (cycle) => this.wrapped(cycle);
+    this.chip.pwm.onStart = (started) => started === slice && this.describe();
+    this.applyFaults();
+  }
+
+  /** Takes the board's description from the plant, once. */
+  describe() {
+    const { kept } = this;
+    if (kept.board !== null) return;
+    const said = this.pipe.ask({ do: 'describe' });
+    kept.board = said.board;
+    kept.period_s = said.period;
+    kept.recorder.detach();
+    kept.recorder = null;
+    this.build(said.board);
+  }
+
+  build(board) {
+    const { kept, chip } = this;
+    const pairs = {};
+    for (const leg of ['a', 'b', 'c'])
+      pairs[leg] = [board[`pin_phase_${leg}_high`], board[`pin_phase_${leg}_low`], true];
+    const isFull = board.exciter_kind === 'full_bridge';
+    pairs['1'] = [board.pin_exciter_1_high, board.pin_exciter_1_low, isFull];
+    if (isFull) pairs['2'] = [board.pin_exciter_2_high, board.pin_exciter_2_low, true];
+    kept.recorder ??= new PinRecorder(pairs, board.pin_gate_enable, board.pin_fault);
+    this.recorder = kept.recorder;
+    this.recorder.attach(chip, () => kept.period);
+    this.switches = SWITCHES.map((name) => this.recorder.switches.find((probe) => probe.name === name) ?? null);
+    if (board.chip === undefined) return;
+    const { gpio } = chip;
+    const pins = { a: gpio[board.pin_encoder_a], b: gpio[board.pin_encoder_b], z: gpio[board.pin_encoder_z] };
+    this.encoder = new Encoder(this.clock, board.encoder_kind === 'incremental' ? pins : null);
+    if (board.encoder_kind === 'absolute') this.attachAngleSensor(board);
+    if (board.converter === 'adc') this.attachMultiplexer(board);
+    else this.attachConverter(board);
+    // AINSEL and multiplexer input, or channel of the other converter -> quantity.
+    this.channels = new Map();
+    QUANTITIES.forEach((name, index) => {
+      const channel = board[`channel_${name}`];
+      const select = board[`select_${name}`];
+      if (channel !== undefined) this.channels.set(select === undefined ? `${channel}` : `${channel}:${select}`, index);
+    });
+    const multiplexed = board.pin_adc_multiplexed;
+    this.muxAdc = multiplexed === undefined ? -1 : multiplexed - 26;
+  }
+
+  attachMultiplexer(board) {
+    this.selects = [0, 1, 2].map((bit) => this.chip.gpio[board[`pin_select_${bit}`]]);
+    this.tau = board.settling_counts / MUX_RESISTANCE_SHARE;
+    for (const pin of this.selects)
+      pin.watchers.push((level, cycle) => {
+        if (cycle !== this.muxChangedAt) this.muxBefore = this.muxChannel;
+        this.muxChangedAt = cycle;
+        this.muxChannel = this.selects.reduce((sum, { level: high }, bit) => sum | (high ? 1 << bit : 0), 0);
+      });
+  }
+
+  attachAngleSensor(board) {
+    const select = this.chip.gpio[board.pin_angle_cs];
+    this.chip.spi[board.angle_spi].exchange = (word, bits, cycle) =>
+      select.level ? 0xffff : this.encoder.read(cycle) << board.angle_shift;
+  }
+
+  attachConverter(board) {
+    const select = this.chip.gpio[board.pin_converter_cs];
+    this.chip.spi[board.converter_spi].exchange = (word) => {
+      if (select.driven && (select.ctrl & 0x1f) !== 1 && select.level) return 0xffff;
+      const named = (word >> board.converter_address_shift) & 7;
+      const channel = board.converter_pipeline ? this.asked : named;
+      this.asked = named;
+      return this.take(this.channels.get(`${channel}`));
+    };
+  }
+
+  // ---- Conversions
+
+  /** A conversion of the chip's own converter starts. */
+  convert(channel) {
+    this.describe();
+    if (channel !== this.muxAdc) return this.take(this.channels.get(`${channel}`));
+    const now = this.take(this.channels.get(`${channel}:${this.muxChannel}`));
+    const since = this.clock.cycles - this.muxChangedAt;
+    if (!(since < 2 * this.tau * MUX_RESISTANCE_SHARE)) return now;
+    // The multiplexer has just been moved: something of the old voltage is still there.
+    const before = this.counts(this.channels.get(`${channel}:${this.muxBefore}`));
+    return Math.round(now + (before - now) * Math.exp(-since / this.tau));
+  }
+
+  /** Counts of a quantity sampled now. */
+  take(index) {
+    this.describe();
+    const now = this.clock.cycles;
+    const [slice] = this.chip.pwm.slices;
+    if (!slice.running) this.catchUp();
+    else if (this.centre <= now && 2 * slice.positionAt(now) >= slice.period) this.exchange(slice.cycleOf(slice.period));
+    if (index === undefined) return 0;
+    const offset = now - this.centre;
+    const times = this.kept.instants[index];
+    times.last = offset;
+    times.count += 1;
+    if (offset < times.min) times.min = offset;
+    if (offset > times.max) times.max = offset;
+    return this.counts(index);
+  }
+
+  counts(index) {
+    if (index === undefined) return 0;
+    const { answer, forced } = this.kept;
+    const value = forced[index] ?? answer[index];
+    return Math.min(Math.max(Math.round(value), 0), 4095);
+  }
+
+  // ---- Periods
+
+  get cyclesOfPeriod() {
+    return this.clock.frequency * this.kept.period_s;
+  }
+
+  wrapped(cycle) {
+    if (this.centre < cycle) this.exchange(cycle);
+    else this.settleForecast(cycle);
+    this.kept.period += 1;
+    this.machine.note('pwm_zero');
+    const { actions, period } = this.kept;
+    while (actions.length > 0 && actions[0].period <= period) this.run(actions.shift());
+  }
+
+  /** Says what the switches did since the last zero, and will do until the zero at cycle `centre`. */
+  exchange(centre) {
+    const { pipe, recorder, kept } = this;
+    const { request, answer } = pipe;
+    const now = this.clock.cycles;
+    this.chip.bank.settle();
+    recorder.account(now);
+    const elapsed = centre - this.centre;
+    const ahead = this.switches.map((probe) => (probe === null ? 0 : this.foretell(probe, centre - now)));
+    request[1] = kept.period;
+    request[2] = Math.max(Math.round(elapsed / this.cyclesOfPeriod), 1);
+    this.switches.forEach((probe, k) => {
+      const past = probe === null ? 0 : probe.sum - (this.ahead === null ? 0 : this.ahead[k]);
+      request[3 + k] = Math.min(Math.max((past + ahead[k]) / elapsed, 0), 1);
+      if (probe !== null) probe.sum = 0;
+    });
+    this.ahead = centre > now ? ahead : null;
+    for (let k = 0; k < SKEWED; k++) request[13 + k] = kept.instants[k].last / this.clock.frequency;
+    this.centre = centre;
+    pipe.exchange();
+    kept.answer.set(answer);
+    this.encoder.follow(answer[6], answer[7], answer[8], centre, this.cyclesOfPeriod);
+  }
+
+  /** Cycles that a switch will be on in the `left` cycles to the end of the period. */
+  foretell(probe, left) {
+    if (left <= 0) return 0;
+    const pin = this.chip.gpio[probe.pin];
+    if ((pin.ctrl & (0x1f | OUTPUT_OVERRIDES)) !== FUNCTION_PWM) return probe.isOn ? left : 0;
+    if (!this.recorder.gate) return 0;
+    const slice = this.chip.pwm.slices[(probe.pin >> 1) & 7];
+    if (!slice.running) return probe.isOn ? left : 0;
+    const isB = (probe.pin & 1) === 1;
+    const high = slice.highUntilWrap(isB ? slice.liveB : slice.liveA);
+    return slice.csr & (isB ? 8 : 4) ? left - high : high;
+  }
+
+  /** The zero that was exchanged ahead is here: what the switches did since then is kept apart from what follows. */
+  settleForecast(cycle) {
+    if (this.ahead === null) return;
+    this.recorder.account(cycle);
+    this.switches.forEach((probe, k) => {
+      if (probe !== null) probe.sum -= this.ahead[k];
+    });
+    this.ahead = null;
+  }
+
+  /** Without a carrier the plant is brought to the present, by whole periods. */
+  catchUp() {
+    this.describe();
+    const { cyclesOfPeriod } = this;
+    const periods = Math.floor((this.clock.cycles - this.centre) / cyclesOfPeriod);
+    if (periods >= 1) this.exchange(this.centre + periods * cyclesOfPeriod);
+  }
+
+  // ---- Faults and commands at a given period
+
+  /** Does `action()` at `period` (counted from power-on) and `cycle` cycles after its zero; at once without a period. */
+  at({ period, cycle = 0 }, action) {
+    const { actions } = this.kept;
+    if (period === undefined) {
+      action(this);
+      return;
+    }
+    if (period <= this.kept.period && this.kept.period > 0)
+      throw new Error(`period ${period} is over: it is ${this.kept.period} now.`);
+    const place = actions.findIndex((other) => other.period > period);
+    actions.splice(place < 0 ? actions.length : place, 0, { period, cycle, action });
+  }
+
+  run({ cycle, action }) {
+    if (cycle <= 0) action(this);
+    else this.clock.createCycleAlarm(() => action(this)).scheduleIn(cycle);
+  }
+
+  /** Puts the faults that hold on a fresh chip. */
+  applyFaults() {
+    const { faults } = this.kept;
+    this.chip.pwm.mutedRequests = faults.has('missing_trigger') ? 0x80 : 0;
+    this.chip.adc.isDead = faults.has('adc_dead');
+    const pin = this.chip.gpio[(this.kept.board ?? PINS).pin_fault];
+    pin.drive(faults.has('fault_pin') ? false : null);
+  }
+
+  chipFault(name, on) {
+    const { faults } = this.kept;
+    if (on) faults.add(name);
+    else faults.delete(name);
+    if (on) this.recorder.expectShutdown(name, this.clock.cycles);
+    this.applyFaults();
+  }
+
+  leave() {
+    this.chip.bank.settle();
+    this.kept.pendingCycles = Math.max(this.clock.cycles - this.centre, 0);
+  }
+}
+
+// What is wrong with the chip's surroundings rather than with plant or sensors.
+const CHIP_FAULTS = ['missing_trigger', 'adc_dead', 'fault_pin'];
+
+function addCommands(machine, kept) {
+  const bench = () => kept.bench;
+  const ask = (command) => kept.pipe.ask(command);
+  const clear = () => {
+    kept.recorder.clear();
+    for (const times of kept.instants) Object.assign(times, { min: Infinity, max: -Infinity, count: 0 });
+  };
+  Object.assign(machine.commands, {
+    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. */
+    set_load: ({ torque, brake, period }) => bench().at({ period }, () => ask({ do: 'set_load', torque, brake })),
+    /** {stator, board}: degrees Celsius */
+    set_temperature: ({ stator, board }) => ask({ do: 'set_temperature', stator, board }),
+    /** {name, on, period, cycle, periods}: a fault from `period` on, for `periods` (for good by default). */
+    inject: ({ name, on = true, period, cycle, periods }) => {
+      const isChips = CHIP_FAULTS.includes(name);
+      if (!isChips) {
+        const known = ask({ do: 'faults' });
+        if (!known.includes(name))
+          throw new Error(`There is no fault ${name}; there are: ${[...known, ...CHIP_FAULTS].sort().join(', ')}.`);
+      }
+      const set = (state) => (now) => {
+        if (isChips) now.chipFault(name, state);
+        else {
+          ask({ do: 'inject', name, on: state });
+          if (state) now.recorder.expectShutdown(name, now.clock.cycles);
+        }
+      };
+      bench().at({ period, cycle }, set(on));
+      if (periods !== undefined) bench().at({ period: (period ?? kept.period) + periods }, set(!on));
+    },
+    /** {channel, counts, period, periods}: what the converter reads for a quantity; null ends it. */
+    force_counts: ({ channel, counts, period, periods }) => {
+      const index = QUANTITIES.indexOf(channel);
+      if (index < 0) throw new Error(`There is no quantity ${channel}; there are: ${QUANTITIES.join(', ')}.`);
+      const set = (value) => (now) => {
+        kept.forced[index] = value;
+        if (value !== null) now.recorder.expectShutdown(`forced ${channel}`, now.clock.cycles);
+      };
+      bench().at({ period }, set(counts));
+      if (periods !== undefined) bench().at({ period: (period ?? kept.period) + periods }, set(null));
+    },
+    /** Periods of the carrier since power-on, exchanges with the plant. */
+    bench: () => ({ period: kept.period, exchanges: kept.pipe.exchanges, faults: [...kept.faults] }),
+    /** State of the plant in SI units. */
+    plant: () => {
+      if (!bench().chip.pwm.slices[0].running) bench().catchUp();
+      return ask({ do: 'state' });
+    },
+    /** What the probes saw since `clear_pins`: dead times, overlaps, shutdowns, sampling instants, alignment. */
+    pins: () => {
+      const { chip, clock } = bench();
+      chip.bank.settle();
+      return {
+        ...kept.recorder.report(),
+        period: kept.period,
+        cycle: clock.cycles,
+        sampling_cycles: Object.fromEntries(
+          QUANTITIES.map((name, k) => {
+            const { min, max, last, count } = kept.instants[k];
+            return [name, count ? { min, max, last, count } : null];
+          }),
+        ),
+        // Cycles by which each running slice's wrap follows slice 0's.
+        alignment_cycles: alignment(chip.pwm.slices),
+      };
+    },
+    clear_pins: clear,
+  });
+}
+
+function alignment(slices) {
+  const [first] = slices;
+  if (!first.running) return null;
+  const result = {};
+  for (const slice of slices) {
+    if (!slice.running) continue;
+    const { period } = slice;
+    const apart = (slice.cycleOf(period) - first.cycleOf(first.period)) % period;
+    result[slice.index] = apart > period / 2 ? apart - period : apart < -period / 2 ? apart + period : apart;
+  }
+  return result;
+}
+
+export function attach(machine) {
+  const { options } = machine;
+  if (options.plant_read_fd === undefined) return;
+  let { bench: kept } = machine.kept;
+  if (kept === undefined) {
+    kept = machine.kept.bench = {
+      pipe: new PlantPipe(options.plant_read_fd, options.plant_write_fd),
+      recorder: null,
+      board: null,
+      period_s: 50e-6,
+      period: 0,
+      pendingCycles: 0,
+      answer: new Float64Array(16).fill(0, 0, 16),
+      forced: QUANTITIES.map(() => null),
+      instants: QUANTITIES.map(() => ({ min: Infinity, max: -Infinity, last: 0, count: 0 })),
+      actions: [],
+      faults: new Set((options.faults ?? []).filter((name) => CHIP_FAULTS.includes(name))),
+    };
+    kept.answer.fill(HALF_RANGE, 0, 3);
+    addCommands(machine, kept);
+  }
+  kept.bench = new Bench(machine, kept);
+  machine.onReset.push(() => kept.bench.leave());
+}
