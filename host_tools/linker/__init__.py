@@ -56,8 +56,8 @@ def link(
         check_assignment(routine, rows)
         inlined.append(routine)
     check_transients(inlined, rows)
-    finished, layout = optimise(inlined, rows, passes, memory_budget)
-    return Program(finished, layout, rows, values, tuple(routines))
+    finished, layout, facts = optimise(inlined, rows, passes, memory_budget)
+    return Program(finished, layout, rows, values, tuple(routines), facts)
 
 
 def _settle_constants(rows: Mapping[str, Signal], given: Mapping[str, int]) -> dict[str, int]:

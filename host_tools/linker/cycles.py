@@ -108,7 +108,9 @@ def compile_c(program: Program, compiler: str | None = None) -> Machine:
         _run_tool([gcc, *flags, "-c", str(source), "-o", str(unit)])
         _run_tool([f"{prefix}objcopy", "-O", "binary", "-j", ".text", str(unit), str(image)])
         symbols = _run_tool([f"{prefix}nm", str(unit)])
-        places = {row.split()[-1]: int(row.split()[0], 16) for row in symbols.splitlines() if len(row.split()) == 3}
+        places = {
+            row.split()[-1]: int(row.split()[0], 16) for row in symbols.splitlines() if len(row.split()) == 3
+        }
         code = image.read_bytes()
     return Machine(code + bytes(-len(code) % 4), [(each, places[each] & ~1, False) for each in program.names])
 
@@ -117,7 +119,9 @@ def _run_tool(command: Sequence[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
-        raise ToolError(f"{command[0]} was not found; set ARM_GCC to the compiler's path.", "make pico") from None
+        raise ToolError(
+            f"{command[0]} was not found; set ARM_GCC to the compiler's path.", "make pico"
+        ) from None
     if done.returncode != 0:
         raise ToolError(f"{command[0]} failed: {done.stderr.strip()[-400:]}")
     return done.stdout
@@ -207,7 +211,9 @@ def record_drive(unit: str = "a", program: Program | None = None) -> tuple[Progr
     marks: list[int] = []
     first = simulation.now()
     limits = {name: simulation.get(name) for name in ("i_max", "i_f_max")}
-    simulation.stream(["i_a", "i_b", "i_d", "i_q", "i_f", "u_dc", "w_e", "theta_e", "u_d", "u_q", "torque"], 2000.0)
+    simulation.stream(
+        ["i_a", "i_b", "i_d", "i_q", "i_f", "u_dc", "w_e", "theta_e", "u_d", "u_q", "torque"], 2000.0
+    )
 
     def phase(periods: int) -> None:
         simulation.advance(periods)
@@ -328,7 +334,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     import argparse
 
-    parser = argparse.ArgumentParser(prog="python -m host_tools.linker.cycles", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m host_tools.linker.cycles", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("unit", nargs="?", default="a")
     parser.add_argument("--stages", action="store_true", help="by stage and by kind of instruction")
     parser.add_argument("--lines", action="store_true", help="the linked text with the cycles of each line")

@@ -37,8 +37,10 @@ from .ir import (
     read_by,
 )
 from .layout import Layout
+from .ranges import WORD, Facts, Interval, State, note_tests
 from .text import NEG_BINDING, TextEmitter
 
+SQUARE_TELLS = (-65535, 65535)  # x * x >> 30, wrapped, is 0 for |x| < 2**15 only
 REGISTERS = 2  # that the on-board compiler has left beside the block's pointer
 SIGN_SHIFT = 31
 RANGE_TEST_FROM = 256  # narrower ranges are mostly left, and cheap to compare with
@@ -47,19 +49,46 @@ RANGE_TEST_FROM = 256  # narrower ranges are mostly left, and cheap to compare w
 class ViperEmitter(TextEmitter):
     """Text that the board's compiler turns into the fewest instructions."""
 
+    def __init__(self, layout: Layout, notes: bool = False, facts: Facts | None = None) -> None:
+        super().__init__(layout, notes)
+        self.facts = facts
+        self.known: State | None = None
+        self.registers: list[str] = []
+
     def routine(self, routine: Routine) -> list[str]:
+        if self.facts is not None:
+            note_tests(routine.body, self.facts)
+        self.registers = busiest_locals(routine)
         lines = ["@micropython.viper", f"def {routine.name}(p: ptr32):"]
-        lines += [f"{self.indent}{name} = 0" for name in busiest_locals(routine)]
+        lines += [f"{self.indent}{name} = 0" for name in self.registers]
         return lines + self.body(routine.body, 1)
 
     def branch(self, stmt: If, depth: int, word: str = "if") -> list[str]:
+        outside, self.known = self.known, self.facts.at(stmt) if self.facts is not None else None
+        guard = self.guard(stmt) if word == "if" else None
+        if guard is None:
+            lines = super().branch(stmt, depth, word)
+        else:
+            lines = [f"{self.indent * depth}if {guard}:{self.note(stmt)}", *super().branch(stmt, depth + 1)]
+        self.known = outside
+        return lines
+
+    def guard(self, stmt: If) -> str | None:
+        """A cheap test that lets most of what needs no saturation pass."""
         span = saturated_span(stmt)
-        if span is None or word != "if":
-            return super().branch(stmt, depth, word)
+        if span is None:
+            return None
         assert isinstance(stmt.test, Compare)
         name = self.expr(stmt.test.left, BINDING["+"])
-        guard = f"{self.indent * depth}if {name} + {1 << (span - 1)} >> {span}:{self.note(stmt)}"
-        return [guard, *super().branch(stmt, depth + 1)]
+        if span == 15 and name in self.registers and within(self.interval(stmt.test.left), SQUARE_TELLS):
+            return f"{name} * {name} >> 30"
+        return f"{name} + {1 << (span - 1)} >> {span}"
+
+    def interval(self, expr: Expr) -> Interval:
+        """What an expression can be at the present condition."""
+        if self.facts is None or self.known is None:
+            return WORD
+        return self.facts.interval(expr, self.known)
 
     def test(self, test: Test, nested: bool = False) -> str:
         # `not x ^ c and y` would bind as meant, but parentheses cost nothing and read better.
@@ -87,7 +116,32 @@ class ViperEmitter(TextEmitter):
         if zero and op in ("<", ">="):
             word = "not " if op == ">=" else ""
             return word + self.expr(Op(">>", left, Const(SIGN_SHIFT)), 0)
-        return super().comparison(test)
+        return self.sign_form(op, left, right) or super().comparison(test)
+
+    def sign_form(self, op: str, left: Expr, right: Expr) -> str | None:
+        """A comparison as the sign of a difference, or as what is left of a shift, where that is exact."""
+        low, high = self.interval(left)
+        if isinstance(right, Const) and low >= 0:
+            limit = right.value + (op in (">", "<="))
+            word = "" if op in (">", ">=") else "not "
+            if limit == 1:
+                return word + self.expr(left, NEG_BINDING if word else 0)
+            if limit > 1 and limit & (limit - 1) == 0:
+                shift = limit.bit_length() - 1
+                return word + self.expr(Op(">>", left, Const(shift)), 0)
+        first, second = (left, right) if op in ("<", ">=") else (right, left)
+        word = "not " if op in (">=", "<=") else ""
+        difference: Expr = Op("-", first, second)
+        if isinstance(second, Const) and second.value < 0:
+            difference = Op("+", first, Const(-second.value))
+        if not is_simple(second) or not within(self.interval(difference), (WORD[0] + 1, WORD[1] - 1)):
+            return None
+        return word + self.expr(Op(">>", difference, Const(SIGN_SHIFT)), 0)
+
+
+def within(inner: Interval, outer: Interval) -> bool:
+    """Whether an interval lies in another."""
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def is_simple(expr: Expr) -> bool:
@@ -128,9 +182,11 @@ def busiest_locals(routine: Routine) -> list[str]:
     return sorted(use, key=lambda name: (-use[name], name))[:REGISTERS]
 
 
-def emit_viper(routines: Sequence[Routine], layout: Layout, notes: bool = False) -> str:
+def emit_viper(
+    routines: Sequence[Routine], layout: Layout, notes: bool = False, facts: Facts | None = None
+) -> str:
     """Text of the module that is compiled on the board; `notes` adds the stage to each line."""
-    emitter = ViperEmitter(layout, notes)
+    emitter = ViperEmitter(layout, notes, facts)
     lines = ["import micropython"]
     for routine in routines:
         lines += ["", "", *emitter.routine(routine)]

@@ -14,6 +14,7 @@ from .layout import Layout, lay_out, scalar_names
 from .place import merge_mirrors, order_by_use
 from .promote import promote, signal_of
 from .propagate import propagate, substitute
+from .ranges import Facts, find_facts, use_ranges
 from .report import estimate_bytes
 from .split import split
 
@@ -21,7 +22,18 @@ from .split import split
 # their uses.  substitute: single uses take the expression.  cache: signals live in locals.  dead:
 # writes nobody reads go.  coalesce: both sides of a copy share a name.  layout: busy signals get
 # low words.  split: no branch too long for the board.  colour: few locals, the busiest in registers.
-ALL = ("algebra", "propagate", "substitute", "cache", "dead", "coalesce", "layout", "split", "colour")
+ALL = (
+    "algebra",
+    "propagate",
+    "substitute",
+    "ranges",
+    "cache",
+    "dead",
+    "coalesce",
+    "layout",
+    "split",
+    "colour",
+)
 ROUNDS = 3
 
 
@@ -30,16 +42,27 @@ def optimise(
     table: Mapping[str, Signal],
     passes: Collection[str],
     memory_budget: int | None = None,
-) -> tuple[list[Routine], Layout]:
-    """Run the named passes over all routines; returns them with the layout that they settled on."""
+) -> tuple[list[Routine], Layout, Facts | None]:
+    """Run the named passes over all routines; returns them with their layout and proven ranges."""
     unknown = set(passes) - set(ALL)
     if unknown:
         raise ValueError(f"no pass is called {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
-    improved = [Routine(routine.name, _improve(routine.body, passes)) for routine in routines]
+    bodies = [_clean(split_webs(routine.body), passes) for routine in routines]
+    facts = None
+    if "ranges" in passes:
+        facts = find_facts(bodies, table)
+        bodies = [_clean(use_ranges(body, facts), passes) for body in bodies]
+    improved = [
+        Routine(routine.name, _improve(body, passes)) for routine, body in zip(routines, bodies, strict=True)
+    ]
     names = scalar_names(table)
     order = order_by_use(improved, names) if "layout" in passes else names
     layout = lay_out(table, order, memory_budget)
-    return [Routine(routine.name, _finish(routine.body, layout, passes)) for routine in improved], layout
+    return (
+        [Routine(routine.name, _finish(routine.body, layout, passes)) for routine in improved],
+        layout,
+        facts,
+    )
 
 
 def _clean(body: Body, passes: Collection[str]) -> Body:
@@ -56,7 +79,6 @@ def _clean(body: Body, passes: Collection[str]) -> Body:
 
 
 def _improve(body: Body, passes: Collection[str]) -> Body:
-    body = _clean(split_webs(body), passes)
     if "cache" in passes:
         body = _clean(promote(body), passes)
     if "coalesce" in passes:

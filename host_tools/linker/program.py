@@ -17,6 +17,7 @@ from .emit_python import emit_python, load_python
 from .emit_viper import emit_viper
 from .ir import Routine
 from .layout import Layout
+from .ranges import Facts
 from .report import write_report
 
 
@@ -30,12 +31,14 @@ class Program:
         table: Mapping[str, Signal],
         constants: Mapping[str, int],
         sources: Sequence[Callable[[Any], None]],
+        facts: Facts | None = None,
     ) -> None:
         self.routines = list(routines)
         self.layout = layout
         self.table = table
         self.constants = dict(constants)
         self.sources = tuple(sources)
+        self.facts = facts
 
     @property
     def names(self) -> list[str]:
@@ -47,7 +50,7 @@ class Program:
 
         `notes` adds the stage of each line as a comment.
         """
-        return emit_viper(self.routines, self.layout, notes)
+        return emit_viper(self.routines, self.layout, notes, self.facts)
 
     def python(self) -> str:
         """The same code as plain Python over a list or an array of words."""

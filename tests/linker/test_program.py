@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host_tools.linker import ALL, BlockView, link
+from host_tools.linker import ALL, ALL, BlockView, link
 from host_tools.linker.place import mergeable_signals
 from host_tools.linker.schedule import Schedule, walk_schedule
 from host_tools.linker.trace import EngineFailure, TraceMismatch, compare_engines, compare_traces, run_engine
@@ -222,7 +222,8 @@ def test_later_operands_of_and_run_only_when_python_runs_them(tmp_path):
         "    if s.where >= 8 or look(s, s.where) > 99:\n        s.other = 2\n"
     )
     module = make_module(tmp_path, text)
-    program = link([module.stage], Small)
+    # The index leaves its range here, so nothing may be concluded from that range.
+    program = link([module.stage], Small, passes=[name for name in ALL if name != "ranges"])
     assert run_once(program, where=3)["kept"] == 1
     words = run_once(program, "plain", where=1000)
     assert (words["kept"], words["other"]) == (0, 2)
