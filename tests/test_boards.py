@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from eesm import parameters
+from eesm.drive import READY, RPM
 from host_tools import build
+from host_tools.simulate import Simulation
 from host_tools.units import BOARDS, Unit, UnitError, load, load_board
 from host_tools.units.rp2040_pins import HEADER_PINS
 
@@ -144,6 +146,24 @@ def test_low_side_window_limits_the_voltage(tmp_path: Path) -> None:
     settings = unit.as_settings()
     assert parameters.derive(settings | {"u_margin": 0.1})["k_u_max"] == words["k_u_max"]
     assert parameters.derive(settings | {"u_margin": 0.3})["k_u_max"] < words["k_u_max"]
+
+
+@pytest.mark.slow
+def test_a_drive_with_low_side_shunts_keeps_within_the_window_at_any_speed(tmp_path: Path) -> None:
+    """Up to 5500 rpm, far beyond where the voltage ends: both shunts are seen in every period."""
+    unit = load("a", board=changed(tmp_path, ('kind = "in_line"', 'kind = "low_side"')))
+    simulation = Simulation(unit, 1)
+    simulation.drive.arm()
+    while simulation.drive.state != READY:
+        simulation.advance(20)
+    simulation.drive.set_speed(5500 * RPM)
+    highest = 0
+    for _ in range(400):
+        simulation.advance(60)
+        signals, _ = simulation.loop.record(40, ("compare_a", "compare_b"))
+        highest = max(highest, int(signals.max()))
+    assert simulation.drive.si("w_e") / unit.motor.pole_pairs / RPM == pytest.approx(5500, rel=1e-3)
+    assert 0.99 * 0.878 * unit.board.top < highest <= 0.878 * unit.board.top + 1
 
 
 def test_window_that_eats_the_voltage_is_refused(tmp_path: Path) -> None:

@@ -168,13 +168,22 @@ def build_tables(
     )
 
 
+def u_max_factor_of(unit: Unit) -> float:
+    """Share of u_dc/sqrt(3) that references may use: less where low-side sampling takes voltage away."""
+    lost = 2 * unit.board.dead_time * unit.board.f_pwm
+    return U_MAX_FACTOR * (1 - unit.u_margin_window / (1 - lost))
+
+
 def tables_of_unit(
     unit: Unit,
-    u_max_factor: float = U_MAX_FACTOR,
+    u_max_factor: float | None = None,
     strategy: str | None = None,
     field_floor: float | None = None,
 ) -> ReferenceTables:
-    """Tables of a drive unit; `strategy` and `field_floor` (share of i_f_max) are its own if missing."""
+    """Tables of a drive unit.
+
+    `u_max_factor`, `strategy` and `field_floor` (share of i_f_max) are its own if missing.
+    """
     from eesm import parameters
 
     motor = unit.motor
@@ -184,7 +193,7 @@ def tables_of_unit(
         parameters.bases(unit.as_settings()),
         unit.limits.w_m_max * motor.pole_pairs,
         unit.dc_link.u_nominal,
-        u_max_factor,
+        u_max_factor_of(unit) if u_max_factor is None else u_max_factor,
         strategy or unit.control.strategy,
         floor * motor.i_f_max,
         true=None if motor.saturation is None else SaturatedMachine.of_motor(motor),
