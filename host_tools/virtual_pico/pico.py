@@ -72,7 +72,7 @@ class VirtualPico:
         self.port = ""
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._keeper = -1
+        self._plant: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._said = ""
         self._entry: Path | None = None
@@ -91,6 +91,8 @@ class VirtualPico:
         if self.flash is None:
             self.flash = self._folder / "flash.bin"
         self.flash.parent.mkdir(parents=True, exist_ok=True)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        plant_pipes = self._start_plant() if self.unit else {}
         master, slave = os.openpty()
         options: dict[str, Any] = {
             "unit": self.unit,
@@ -104,32 +106,51 @@ class VirtualPico:
             "firmware": self._find_firmware(),
             "port_fd": master,
             "control": str(self._folder / "control"),
+            **plant_pipes,
         }
         try:
             # Raw from the start: every byte passes both ways, none has a meaning to the terminal.
             tty.setraw(slave)
+            os.set_blocking(master, False)
             self.port = os.ttyname(slave)
-            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
                 [node.program, "main.mjs", json.dumps(options)],
                 cwd=EMULATOR,
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
-                pass_fds=(master,),
+                pass_fds=(master, *plant_pipes.values()),
                 # Ctrl-C is for the tools, which stop the motor in order; the board must live on for that.
                 start_new_session=True,
             )
         except OSError as error:
-            os.close(slave)
             raise VirtualPicoError(f"The emulator does not start: {error}.", code=MISSING) from error
         finally:
-            os.close(master)
-        # Held open, so that a client may come and go.
-        self._keeper = slave
+            # Not held open: a port that nobody has opened is one whose DTR is low, which firmware looks at.
+            for descriptor in (master, slave, *plant_pipes.values()):
+                os.close(descriptor)
         self.pid = self._process.pid
         self._register()
         return self
+
+    def _start_plant(self) -> dict[str, int]:
+        """Starts the machine behind the pins; returns the emulator's ends of its pipes by option."""
+        from host_tools.virtual_pico import plant_server
+
+        requests_out, requests_in = os.pipe()
+        answers_out, answers_in = os.pipe()
+        try:
+            self._plant = subprocess.Popen(
+                plant_server.command(self.unit, self.board, self.seed, self.faults),
+                stdin=requests_out,
+                stdout=answers_in,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+        finally:
+            os.close(requests_out)
+            os.close(answers_in)
+        return {"plant_read_fd": answers_out, "plant_write_fd": requests_in}
 
     def _find_firmware(self) -> str:
         """The UF2 for a new flash; "" when the flash holds something."""
@@ -232,9 +253,13 @@ class VirtualPico:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)
             self.kill()
-        if self._keeper >= 0:
-            os.close(self._keeper)
-            self._keeper = -1
+        if self._plant is not None:
+            # It ends with its pipe; it is not waited for longer.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._plant.wait(PATIENCE)
+            self._plant.kill()
+            self._plant.wait()
+            self._plant = None
         if self._stderr is not None:
             self._said = self.said()
             self._stderr.close()

@@ -10,21 +10,12 @@ import { Machine } from './machine.mjs';
 import { Port } from './port.mjs';
 
 const SLICE_NANOS = 1e6; // emulated at a time
-const BURST_MS = 5; // before Node looks at its descriptors
+const BURST_MS = 5; // before the port and the control channel are looked at
 const LAG_MS = 20; // time lost by a busy chip is not made up for beyond this
 
 const options = JSON.parse(process.argv[2] ?? '{}');
-let timer = null;
-let immediate = null;
 
-const port = new Port(options.port_fd, () => {
-  machine.host.wake();
-  if (timer !== null) {
-    clearTimeout(timer);
-    timer = null;
-    burst();
-  }
-});
+const port = new Port(options.port_fd);
 const machine = new Machine(options, port, (text) => process.stderr.write(`${text}\n`));
 if (options.control) listen(machine, options.control);
 
@@ -32,7 +23,7 @@ let wallStart = performance.now();
 let chipStart = machine.nanos;
 
 function burst() {
-  immediate = null;
+  if (port.poll()) machine.host.wake();
   const began = performance.now();
   let ahead = 0;
   let now = began;
@@ -42,7 +33,7 @@ function burst() {
     now = performance.now();
     if (!goesOn) {
       process.stderr.write(`The chip stands still: ${machine.chip.core.stopped} at 0x${machine.chip.core.PC.toString(16)}\n`);
-      timer = setInterval(() => {}, 1e6); // until it is ended; the port stays, as a dead board's does
+      setInterval(() => {}, 1e6); // until it is ended; the port stays, as a dead board's does
       return;
     }
     ahead = (machine.nanos - chipStart) / 1e6 - (now - wallStart);
@@ -51,9 +42,8 @@ function burst() {
       chipStart = machine.nanos;
     }
   } while (now - began < BURST_MS && (ahead < 0.5 || options.pace === 'free'));
-  if (port.flush()) machine.host.wake();
-  if (ahead > 0.5 && options.pace !== 'free') timer = setTimeout(() => ((timer = null), burst()), ahead);
-  else immediate = setImmediate(burst);
+  if (ahead > 0.5 && options.pace !== 'free') setTimeout(burst, ahead);
+  else setImmediate(burst);
 }
 
 process.on('SIGTERM', () => process.exit(0));

@@ -1,26 +1,46 @@
-// The host's end of the serial line: a PTY master, read as Node's loop finds bytes, written without waiting.
+// The host's end of the serial line: a PTY master, read and written without waiting.
+//
+// Nobody else holds the slave's end open, so a read that fails with EIO says that no program has the port open:
+// then DTR is low, and what the device sends is lost, as on a computer.
 
 import fs from 'node:fs';
-import tty from 'node:tty';
 
 const ROOM = 4096; // bytes that may wait for the terminal before the cable holds the device back
+const MOST = 4096; // bytes that may wait for the device
 
 export class Port {
-  /** `fd` is the PTY's master; `onInput()` is called when bytes have come. */
-  constructor(fd, onInput) {
+  /** `fd` is the PTY's master, opened without blocking by the wrapper. */
+  constructor(fd) {
     this.fd = fd;
+    this.buffer = Buffer.alloc(MOST);
     this.received = [];
     this.size = 0; // bytes received and not yet taken
     this.unsent = Buffer.alloc(0);
-    this.written = 0;
-    this.stream = new tty.ReadStream(fd);
-    this.stream.on('data', (bytes) => {
-      this.received.push(bytes);
-      this.size += bytes.length;
-      if (this.size > ROOM) this.stream.pause();
-      onInput();
-    });
-    this.stream.on('error', () => {}); // the wrapper has gone; it ends this process
+    this.isOpen = false; // by a program on the other side
+  }
+
+  /** Looks for bytes and for who is there; returns true when the cable has something to do. */
+  poll() {
+    let isNews = false;
+    while (this.size < MOST) {
+      let count = 0;
+      try {
+        count = fs.readSync(this.fd, this.buffer, 0, MOST - this.size, null);
+      } catch (error) {
+        if (error.code !== 'EAGAIN' && error.code !== 'EIO') throw error;
+        const isOpen = error.code === 'EAGAIN';
+        isNews ||= isOpen !== this.isOpen;
+        this.isOpen = isOpen;
+        if (!isOpen) this.unsent = Buffer.alloc(0);
+        break;
+      }
+      if (count === 0) break;
+      this.isOpen = true;
+      this.received.push(Uint8Array.from(this.buffer.subarray(0, count)));
+      this.size += count;
+      isNews = true;
+    }
+    return this.flush() || isNews;
   }
 
   read(limit) {
@@ -31,7 +51,6 @@ export class Port {
       first = first.subarray(0, limit);
     } else this.received.shift();
     this.size -= first.length;
-    if (this.size <= ROOM && this.stream.isPaused()) this.stream.resume();
     return first;
   }
 
@@ -50,10 +69,9 @@ export class Port {
     try {
       const count = fs.writeSync(this.fd, this.unsent);
       this.unsent = this.unsent.subarray(count);
-      this.written += count;
       return count > 0;
     } catch (error) {
-      if (error.code === 'EAGAIN') return false; // nobody reads
+      if (error.code === 'EAGAIN' || error.code === 'EIO') return false; // nobody reads
       throw error;
     }
   }

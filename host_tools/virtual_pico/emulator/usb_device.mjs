@@ -24,6 +24,9 @@ const DEV_SOF = 1 << 17;
 // Registers of the transceiver, which firmware pokes around an erratum (RP2040-E5).
 const PHY_FIRST = 0x7c;
 const PHY_LAST = 0x84;
+const SIE_STATUS = 0x50;
+const SUSPENDED = 1 << 4; // rp2040js does not let it be cleared
+const SUSPEND_NANOS = 3e6;
 const SOF_NANOS = 1e6;
 
 // A transaction of full speed: token, turn-around and handshake, then 12 Mbit/s.
@@ -39,6 +42,10 @@ export class UsbDevice extends RPUSBController {
     this.wire = chip.clock.createAlarm(() => this.finish());
     this.frame = 0;
     this.frames = chip.clock.createAlarm(() => this.startFrame());
+    this.idle = chip.clock.createAlarm(() => {
+      this.sieStatus |= SUSPENDED;
+      this.sieStatusUpdated();
+    });
     this.transfers = 0;
     this.phy = new Uint32Array(3);
   }
@@ -64,8 +71,14 @@ export class UsbDevice extends RPUSBController {
       this.epAbortDone &= ~this.rawWriteValue;
       return;
     }
+    if (offset === SIE_STATUS) this.sieStatus &= ~(this.rawWriteValue & SUSPENDED);
     super.writeUint32(offset, value);
     if (offset === INTE && value & DEV_SOF && !this.frames.scheduled) this.frames.schedule(SOF_NANOS);
+  }
+
+  /** What the device sees 3 ms after the host has gone, be it asleep or unplugged. */
+  suspend() {
+    this.idle.schedule(SUSPEND_NANOS);
   }
 
   /** Start of frame, every millisecond, while firmware wants to hear of it. */

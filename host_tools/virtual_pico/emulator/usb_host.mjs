@@ -37,7 +37,10 @@ export function findSerialEndpoints(descriptor) {
 }
 
 export class UsbHost {
-  /** `port` has write(bytes), canWrite() and read(limit), which returns a Uint8Array, empty when there is nothing. */
+  /**
+   * `port` has write(bytes), canWrite(), read(limit), which returns a Uint8Array, empty when there is nothing, and
+   * isOpen, true while a program has it open.
+   */
   constructor(port) {
     this.port = port;
     this.device = null;
@@ -72,11 +75,17 @@ export class UsbHost {
     this.wanted = 0; // bytes of the present control read
     this.endpoints = { input: -1, output: -1 };
     this.isStatusDue = false;
+    this.isControlBusy = false;
+    this.lineState = 0;
   }
 
   nextControl() {
     const packet = this.control.shift();
-    if (!packet) return;
+    this.isControlBusy = packet !== undefined;
+    if (!packet) {
+      this.followPort();
+      return;
+    }
     this.answer = [];
     this.isRead = (packet[0] & 0x80) !== 0;
     this.wanted = packet[6] | (packet[7] << 8);
@@ -88,7 +97,7 @@ export class UsbHost {
 
   canTake(endpoint) {
     if (!this.isPlugged) return false;
-    return endpoint !== this.endpoints.input || this.port.canWrite();
+    return endpoint !== this.endpoints.input || !this.port.isOpen || this.port.canWrite();
   }
 
   /** The device has what was offered. */
@@ -98,7 +107,7 @@ export class UsbHost {
 
   take(endpoint, bytes) {
     if (endpoint === 0) this.takeControl(bytes);
-    else if (endpoint === this.endpoints.input) this.port.write(bytes);
+    else if (endpoint === this.endpoints.input && this.port.isOpen) this.port.write(bytes);
   }
 
   offer(endpoint, limit) {
@@ -114,9 +123,22 @@ export class UsbHost {
     return bytes.length ? bytes : null;
   }
 
-  /** To be called when the port has got bytes or room, which the controller does not see by itself. */
+  /** To be called when the port has got bytes or room, or a program has opened or closed it. */
   wake() {
-    this.device?.serve();
+    this.followPort();
+    this.device.serve();
+  }
+
+  /** Tells the device by DTR whether a program has the port open. */
+  followPort() {
+    if (!this.isConnected || this.lineState === this.wantedLineState()) return;
+    this.lineState = this.wantedLineState();
+    this.control.push(setLineState(this.lineState));
+    if (!this.isControlBusy) this.gap.schedule(0);
+  }
+
+  wantedLineState() {
+    return this.port.isOpen ? DTR_AND_RTS : 0;
   }
 
   // ---- Control transfers
@@ -137,7 +159,8 @@ export class UsbHost {
       if (answer.length < total) this.control.push(getDescriptorPacket(DescriptorType.Configration, total));
       else {
         this.endpoints = findSerialEndpoints(answer);
-        this.control.push(setDeviceConfigurationPacket(1), setLineState(DTR_AND_RTS));
+        this.lineState = this.wantedLineState();
+        this.control.push(setDeviceConfigurationPacket(1), setLineState(this.lineState));
       }
     } else if (!this.control.length && this.endpoints.input >= 0) this.isConnected = true;
     this.gap.schedule(GAP_NANOS);
@@ -149,7 +172,7 @@ export class UsbHost {
     this.isPlugged = false;
     this.isConnected = false;
     this.device.forget();
-    this.device.suspend?.();
+    this.device.suspend();
   }
 
   plug() {

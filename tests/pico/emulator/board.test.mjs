@@ -239,6 +239,7 @@ const FULL = 1 << 15;
 
 class FakePort {
   constructor() {
+    this.isOpen = true;
     this.sent = [];
     this.waiting = [];
     this.isBusy = false;

@@ -16,6 +16,7 @@ class Board {
     this.text = '';
     this.typed = [];
     const port = {
+      isOpen: true,
       canWrite: () => true,
       write: (bytes) => (this.text += Buffer.from(bytes).toString('latin1')),
       read: (limit) => Uint8Array.from(this.typed.splice(0, limit)),
