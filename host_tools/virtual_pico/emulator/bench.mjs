@@ -367,13 +367,14 @@ function alignment(slices) {
   return result;
 }
 
+/** With `options.plant_read_fd` and `plant_write_fd`, or a pipe of the caller's in `options.plant`. */
 export function attach(machine) {
   const { options } = machine;
-  if (options.plant_read_fd === undefined) return;
+  if (options.plant_read_fd === undefined && options.plant === undefined) return;
   let { bench: kept } = machine.kept;
   if (kept === undefined) {
     kept = machine.kept.bench = {
-      pipe: new PlantPipe(options.plant_read_fd, options.plant_write_fd),
+      pipe: options.plant ?? new PlantPipe(options.plant_read_fd, options.plant_write_fd),
       recorder: null,
       board: null,
       period_s: 50e-6,
