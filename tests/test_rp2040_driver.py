@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from host_tools import units
 from tests.fake_rp2040 import Dma, Memory, StateMachine, Wdt, assemble, modules
 
-MODULES = ("pins", "pio", "dma", "spi", "pwm", "angle", "sampling", "safety")
+MODULES = ("pins", "pio", "interrupt", "dma", "spi", "pwm", "angle", "sampling", "safety")
 SIGNALS = (
     "period",
     "i_a_raw",
@@ -24,12 +24,16 @@ SIGNALS = (
     "encoder_raw",
     "board_faults",
     "missed_periods",
+    "period_check",
+    "faults",
     "gate_enable",
     "drive_state",
 )
 ENABLE = 0x400500A0
 PIO1_IRQ = 0x50300030
 PIO1_INSTR = 0x503000D8
+INPUTS = 0xD0000004
+FUNCTION = 0x10002000  # where the routine's object lies, its code 0x1000 before it
 HELD_LOW = 0x204
 LIVE = 4
 
@@ -38,6 +42,7 @@ class Chip:
     """The driver's modules over a fake chip."""
 
     pins: Any
+    interrupt: Any
     pio: Any
     dma: Any
     spi: Any
@@ -57,6 +62,8 @@ class Chip:
         for name in MODULES:
             setattr(self, name, importlib.import_module("drivers.rp2040_" + name))
         self.safety.ptr32 = self.memory.ptr32
+        self.interrupt.id = lambda function: FUNCTION
+        self.memory.words[FUNCTION + 12] = FUNCTION - 0x1000
         self.driver = importlib.import_module("drivers.rp2040")
         self.block = array("i", [0] * len(SIGNALS))
 
@@ -357,7 +364,7 @@ class Kernel:
         self.offset = {name: n for n, name in enumerate(SIGNALS)}
         self.settings = {"w_m_max": 400.0, "encoder_counts": 4096}
 
-    def on_samples(self, dma):
+    def on_samples(self):
         """The interrupt."""
 
 
@@ -460,20 +467,45 @@ def test_the_watchdog_is_fed_only_while_periods_pass(chip, driver) -> None:
     assert pins_held(chip), "the interrupt is silent"
 
 
-def test_a_trip_stays_until_the_drive_is_off_again(chip, driver) -> None:
+def test_hardware_forgets_a_trip_when_the_kernel_has_latched_it_and_the_pin_is_good(chip, driver) -> None:
     started(driver, chip)
     put(chip, drive_state=7)
     driver.poll()
     chip.memory.words[PIO1_IRQ] = 128
-    put(chip, drive_state=10, gate_enable=2)
     driver.poll()
     assert pins_held(chip)
     driver.poll()
-    assert chip.memory.words[PIO1_IRQ] == 128
+    put(chip, drive_state=10, gate_enable=2, faults=128)
+    driver.poll()
+    assert chip.memory.words[PIO1_IRQ] == 128, "the pin still says fault"
     assert not driver._safety.arm()
-    put(chip, gate_enable=0)
+    chip.memory.words[INPUTS] = 1 << 15
     driver.poll()
     assert chip.memory.words[PIO1_IRQ] == 0
+    driver.poll()
+    assert pins_held(chip), "not live in a fault, nor while a switch is on"
+
+
+def test_the_interrupts_vector_is_set_and_given_back(chip, driver) -> None:
+    chip.memory.words[0xE000ED08] = 0x20000000 - 0x1000
+    vector = 0x20000000 - 0x1000 + 4 * 28
+    chip.memory.words[vector] = 0x10000101
+    kernel = Kernel(chip.block)
+    driver.start(kernel)
+    entry = chip.memory.words[vector]
+    assert entry & 1
+    words = [chip.memory[entry - 1 + 4 * n] for n in range(5)]
+    assert words[3] == FUNCTION and words[4] == FUNCTION - 0x1000 + 1
+    halves = [word >> shift & 0xFFFF for word in words[:3] for shift in (0, 16)]
+    assert halves[1] == 0x2100 and halves[2] == 0x2200, "no arguments"
+    for place, register, target in ((0, 0, 12), (3, 3, 16)):
+        assert halves[place] & 0xFF00 == 0x4800 | register << 8
+        assert (2 * place + 4 & ~3) + 4 * (halves[place] & 0xFF) == target
+    assert halves[4] == 0x4718
+    assert chip.memory.words[0xE000E40C] & 0xFF == 0
+    driver.stop()
+    assert chip.memory.words[vector] == 0x10000101
+    assert chip.memory.words[0xE000E180] == 1 << 12
 
 
 def test_ticks_follow_the_periods_and_a_long_absence_is_given_up(chip, driver) -> None:

@@ -51,7 +51,8 @@ class Interrupt:
         self.memory = Memory()
         self.words = dict.fromkeys(SIGNALS, 0)
         lines = handler_of(about)
-        head = [line for line in lines["head"] if not line.startswith("p =")]
+        assert lines["head"][2] == "p[0] = 1"
+        head = [line for line in lines["head"] if not line.startswith("p")]
         text = "\n".join(head + ["period()"] + lines["after_fast"] + lines["after_outer"])
         self.code = compile(re.sub(r"\{(\w+)\}", r"s['\1']", text), "handler", "exec")
 

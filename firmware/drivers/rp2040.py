@@ -19,6 +19,7 @@ from uctypes import addressof
 
 from drivers import rp2040_angle as angle
 from drivers import rp2040_dma as dma
+from drivers import rp2040_interrupt as interrupt
 from drivers import rp2040_pwm as pwm
 from drivers import rp2040_safety as safety
 from drivers import rp2040_sampling as sampling
@@ -27,8 +28,6 @@ from eesm.drive import TICK_PERIODS
 
 _PIO1_IRQ = const(0x50300030)
 _INTERPOLATOR = const(0xD0000080)  # ACCUM0: where the interrupt finds the block
-_INTERRUPT_PRIORITIES = const(0xE000E408)  # of interrupts 8 .. 11, the last is DMA's
-_OTHERS = const(0x00FFFFFF)
 
 _RATE_MARGIN = const(2)  # the encoder may turn this much faster than the drive ever should
 _SILENCE_MS = const(20)  # without an interrupt: the bridges are switched off by the main loop too
@@ -59,6 +58,7 @@ class Rp2040Driver:
         self._started = False
         self._held = None
         self._angle = None
+        self._interrupt = None
         self._safety = safety.Safety(self._board)
 
     # --- begin and end ------------------------------------------------------------------------------
@@ -82,6 +82,7 @@ class Rp2040Driver:
         self._gate = offset["gate_enable"]
         self._state = offset["drive_state"]
         self._missed = offset["missed_periods"]
+        self._faults = offset["faults"]
         if machine.freq() != board["clock"]:
             machine.freq(board["clock"], board["clock"])
 
@@ -101,24 +102,21 @@ class Rp2040Driver:
         )
         pwm.set_up(slices, board["pwm_top"], board["trigger_lead_counts"])
         mem32[_INTERPOLATOR] = addressof(self.block)
-        mem32[_INTERRUPT_PRIORITIES] = mem32[_INTERRUPT_PRIORITIES] & _OTHERS
         # Slice 1's wrap is that of all; each request belongs to one channel only.
         dma.count(dma.COUNTER, dma.PWM_WRAP + slices[1], addressof(self._sampling.dump))
-        self._held[dma.WORKER].irq(kernel.on_samples, hard=True)
+        self._interrupt = interrupt.Interrupt(kernel.on_samples, dma.WORKER)
         self._safety.start()
         self._angle.start()
         self._sampling.start()
         dma.start(1 << dma.COUNTER)
         self._started = True
         first = self.block[self._period]
+        self.block[offset["period_check"]] = -first & MASK  # the counter will stand there at the first one
         pwm.start(slices)
         time.sleep_ms(2)
         self._seen = self.block[self._period]
         if self._seen == first:
             raise DriverError("no interrupt came within 2 ms of starting the converter's trigger")
-        # The first interrupt has found out where the period counter stands.
-        self._safety.forget_trips()
-        self.block[self._missed] = 0
         self._seen_ms = time.ticks_ms()
         self._due = (self._seen + TICK_PERIODS) & MASK
 
@@ -129,7 +127,8 @@ class Rp2040Driver:
         self._started = False
         if self._held is not None:
             pwm.stop()
-            self._held[dma.WORKER].irq(None)
+            if self._interrupt is not None:
+                self._interrupt.remove()
             dma.release(self._held)
             self._held = None
         if self._angle is not None:
@@ -184,14 +183,16 @@ class Rp2040Driver:
             guard.switch_off()
             return
         gate = self.block[self._gate]
-        wanted = gate or self.block[self._state] not in (OFF, FAULT)
-        if not guard.live:
-            if wanted and not gate:
-                guard.arm()
-            elif not wanted and guard.trips():
+        wanted = self.block[self._state] not in (OFF, FAULT)
+        if guard.live:
+            if guard.trips() or not (wanted or gate):
+                guard.switch_off()
+        elif guard.trips():
+            # The kernel has latched it, so the hardware may forget; not while the pin still says fault.
+            if self.block[self._faults] and guard.pin_is_good():
                 guard.forget_trips()
-        elif not wanted or guard.trips():
-            guard.switch_off()
+        elif wanted and not gate:
+            guard.arm()
 
     def readings(self):
         """Slow quantities in SI units, by name: temperatures in degrees Celsius."""

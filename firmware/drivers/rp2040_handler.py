@@ -4,7 +4,7 @@ Runs on the host when a board folder is built; it is not part of the folder.  A 
 DMA before the interrupt begins, so all that is left is to turn compare counts into levels, give a
 sign of life and look whether a period was missed:
 
-    head         find the block; take the count out of an absolute sensor's frame
+    head         acknowledge, find the block; take the count out of an absolute sensor's frame
     after_fast   levels of the slices, sign of life, check of the period counter
     after_outer  nothing
 
@@ -27,6 +27,7 @@ FAULT_PERIOD_MISSED = 64
 
 PWM_QUARTER = 0x40050000 >> 2
 PIO1_QUARTER = 0x50300000 >> 2
+STATUS_QUARTER = 0x5000041C >> 2  # INTS1 of the DMA
 COUNTER_QUARTER = 0x50000088 >> 2  # TRANS_COUNT of DMA channel 2
 BLOCK_QUARTER = 0xD0000080 >> 2  # ACCUM0 of the interpolator, which the driver sets
 PIO_TXF_BEAT = 5  # words from PIO1
@@ -43,13 +44,16 @@ def leg_base(board: dict) -> int:
     return board["pwm_top"] * 65537 + board["dead_time_counts"]
 
 
-def handler_of(board: dict) -> dict[str, list[str]]:
-    """Lines before the fast step, after it, and after the outer step."""
-    head = [f"r_a = {BLOCK_QUARTER:#x}", "p = ptr32(ptr32(r_a << 2)[0])"]
+def handler_of(board: dict) -> dict:
+    """Lines before the fast step, after it, and after the outer step; the routine has no argument."""
+    # The block's pointer is the first local, so that it gets a register.
+    head = [f"p = ptr32({STATUS_QUARTER:#x})", "p = ptr32(int(p) << 2)", "p[0] = 1"]
+    head += [f"p = ptr32({BLOCK_QUARTER:#x})", "p = ptr32(int(p) << 2)", "p = ptr32(p[0])"]
     if board["encoder_kind"] == "absolute":
         mask = (1 << board["angle_bits"]) - 1
         head.append("{encoder_raw} = ({encoder_raw} >> %d) & %d" % (board["angle_shift"], mask))
-    return {"head": head, "after_fast": [*levels_of(board), *watch_lines()], "after_outer": []}
+    after_fast = [*levels_of(board), *watch_lines()]
+    return {"argument": "", "head": head, "after_fast": after_fast, "after_outer": []}
 
 
 def levels_of(board: dict) -> list[str]:

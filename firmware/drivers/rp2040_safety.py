@@ -28,6 +28,7 @@ TRIPS = const(0xC0)  # flags: 64 no sign of life, 128 fault pin; as in `faults`
 
 _IRQ = const(0x30)
 _RXF = const(0x20)
+_INPUTS = const(0xD0000004)  # SIO: levels of all pins
 _WATCHDOG_CLEAR = const(0x4005B000)
 _WATCHDOG_ENABLE = const(1 << 30)
 
@@ -113,6 +114,10 @@ class Safety:
     def trips(self):
         """Flags of what has tripped: 64 no sign of life, 128 fault pin."""
         return mem32[pio.PIO1 + _IRQ] & TRIPS
+
+    def pin_is_good(self):
+        """Whether the fault pin is high."""
+        return mem32[_INPUTS] >> self._fault & 1 == 1
 
     def arm(self):
         """Bridges live, unless something has tripped; the levels must say off for a period already.
