@@ -22,10 +22,10 @@ _PLACE = const(2)  # count within the turn
 _Y_SIZE = const(3)
 
 # constants k; channel n has gain, zero and noise at 3*n
-_ZERO_TURNS = const(12)  # turns where the encoder counts 0
-_COUNTS = const(13)  # counts a turn, negative: counts backwards
+ZERO_TURNS = const(12)  # turns where the encoder counts 0
+COUNTS = const(13)  # counts a turn, negative: counts backwards
 _ABSOLUTE = const(14)
-_STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder
+STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder
 _NOISE = const(16)  # 128 samples of the normal distribution
 _SKEW = const(144)  # periods from one channel to the next, 0: all at once
 _SPUR = const(145)  # counts by which the four codes are too wide, 0: none is
@@ -48,7 +48,7 @@ def sample(x, y, k, raw):
     r = r ^ (r >> 13)
     r = r ^ ((r & 0x3FFFFF) << 8)
     y[_RANDOM] = r
-    stuck = int(k[_STUCK])
+    stuck = int(k[STUCK])
     skew = k[_SKEW]
     spur = k[_SPUR]
     n = 0
@@ -88,8 +88,8 @@ def sample(x, y, k, raw):
             raw[n] = count
         bits = bits >> 7
         n = n + 1
-    counts = k[_COUNTS]
-    turns = x[4] - k[_ZERO_TURNS]
+    counts = k[COUNTS]
+    turns = x[4] - k[ZERO_TURNS]
     if counts < 0.0:
         turns = -turns
         counts = -counts
@@ -138,12 +138,12 @@ def make_sensors(plant, seed=0, options=None):
         k[_NOISE + 63 - n] = -k[_NOISE + 64 + n]
     r = shuffle(shuffle(seed + 12345))
     counts = values["encoder_counts"]
-    k[_COUNTS] = -float(counts) if values.get("encoder_reversed", 0) else float(counts)
+    k[COUNTS] = -float(counts) if values.get("encoder_reversed", 0) else float(counts)
     if values.get("encoder_absolute", 0):
         k[_ABSOLUTE] = 1.0
-        k[_ZERO_TURNS] = values.get("encoder_offset", 0.0) / values["pole_pairs"]
+        k[ZERO_TURNS] = values.get("encoder_offset", 0.0) / values["pole_pairs"]
     else:
-        k[_ZERO_TURNS] = r / 1073741824.0
+        k[ZERO_TURNS] = r / 1073741824.0
         y[_COUNT] = shuffle(r) & 0xFFFF
     y[_RANDOM] = shuffle(shuffle(shuffle(r)))
     return y, k
@@ -189,7 +189,7 @@ def inject(k, name, on=True):
     elif name == "shunt_inverted_b":
         k[3] = sign * abs(k[3])
     elif name == "encoder_reversed":
-        k[_COUNTS] = -k[_COUNTS]
+        k[COUNTS] = -k[COUNTS]
     else:
         bit = {"adc_stuck_a": 1, "adc_stuck_b": 2, "adc_stuck_f": 4, "encoder_lost": 16}[name]
-        k[_STUCK] = float(int(k[_STUCK]) | bit if on else int(k[_STUCK]) & ~bit)
+        k[STUCK] = float(int(k[STUCK]) | bit if on else int(k[STUCK]) & ~bit)

@@ -1,20 +1,23 @@
-"""The plant behind the pins of a virtual Pico: a process that answers the emulator, one exchange a PWM period.
+"""The plant behind a virtual Pico's pins: a process that answers the emulator, one exchange a PWM period.
 
-    python -m host_tools.virtual_pico.plant_server --unit a --board rpi_pico --seed 1 [--fault NAME] < requests > answers
+    python -m host_tools.virtual_pico.plant_server --unit a --board rpi_pico --seed 1 [--fault NAME]
 
-The emulator's end is `emulator/plant_pipe.mjs`.  A request is 17 doubles, an answer 16 (little endian):
+with requests on stdin and answers on stdout; the emulator's end is `emulator/plant_pipe.mjs`.  A request is
+17 doubles, an answer 16 (little endian):
 
-    request 0       1: a period; 2: a command, JSON of as many bytes as word 1 says follows, and so does its answer
+    request 0       1: a period; 2: a command, as JSON of as many bytes as word 1 says, which follows;
+                    it is answered in the same way
             1       number of the period (for remarks only)
             2       periods to run, 1 or more: the time before the carrier ran is made up for at once
-            3..12   share of the time for which each switch was on: a, b, c, exciter leg 1 and 2, each high then low
+            3..12   share of the time for which each switch was on: phases a, b, c, exciter legs 1 and 2,
+                    each its high side, then its low side
             13..16  when i_a, i_b, i_f, u_dc are sampled, s from the carrier's zero
     answer  0..5    counts of i_a, i_b, i_f, u_dc, stator temperature, board temperature (0 .. 4095)
             6..8    encoder: place, motion in the coming period (counts), counts a turn
 
-Plant and sensors are those of boards/virtual, compiled by numba if that is installed (extra `sim`).  A leg's mean
-voltage follows from its on-times as (t_high + T - t_low)/2: for a complementary pair this is the voltage without the
-dead time's effect, which the plant adds itself by the sign of the current.
+Plant and sensors are those of boards/virtual, compiled by numba if that is installed (extra `sim`).  A leg's
+mean voltage follows from its on-times as (t_high + T - t_low)/2: for a complementary pair this is the voltage
+without the dead time's effect, which the plant adds itself by the sign of the current.
 """
 
 from __future__ import annotations
@@ -44,8 +47,8 @@ _LONGEST_GAP_PLAIN = 1_000  # without numba
 _I_A, _U_DC, _TURNS = plant.I_A, plant.U_DC, plant.TURNS
 _W_M, _W_RISE, _TURNS_STEP, _H = plant.W_M, plant.W_RISE, plant.TURNS_STEP, plant.H
 _TOP, _EXCITER = plant.TOP, plant.EXCITER
-_ZERO_TURNS, _COUNTS, _STUCK = sensors._ZERO_TURNS, sensors._COUNTS, sensors._STUCK
-_ENCODER_LOST = 16
+_ZERO_TURNS, _COUNTS, _STUCK = sensors.ZERO_TURNS, sensors.COUNTS, sensors.STUCK
+_ENCODER_LOST = 16  # bit of STUCK
 
 
 class PlantError(ToolError):
@@ -112,9 +115,14 @@ def advance(m, answer, x, c, y, k, raw, seen, temperatures):
 
 
 class Server:
-    """Plant and sensors of `unit` (a Unit with a board of a chip), and the commands of the control channel."""
+    """Plant and sensors of `unit` (a Unit whose board has a chip), and the control channel's commands.
 
-    def __init__(self, unit: Any, seed: int = 1, faults: Sequence[str] = (), compiled: bool | None = None) -> None:
+    `compiled` True needs numba (PlantError without), False does without, None takes it if it is there.
+    """
+
+    def __init__(
+        self, unit: Any, seed: int = 1, faults: Sequence[str] = (), compiled: bool | None = None
+    ) -> None:
         self.unit = unit
         self.board = unit.as_board()
         values = unit.as_plant()
@@ -137,6 +145,9 @@ class Server:
             y, raw = numpy.array(y, dtype=numpy.int64), numpy.array(raw, dtype=numpy.int64)
             temperatures = numpy.array(temperatures)
             self.request, self.answer = numpy.zeros(REQUEST), numpy.zeros(ANSWER)
+            # Compiles before time counts, on copies.
+            given = (self.request, self.answer, x, c, y, k, raw, seen)
+            self.advance(*(words.copy() for words in given), temperatures)
         else:
             if compiled:
                 raise PlantError("numba is not installed.", 'pip install -e ".[sim]"')
@@ -146,13 +157,6 @@ class Server:
         self.set_temperature(stator=25.0, board=25.0)
         for name in faults:
             self.inject(name)
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        """Compiles before time counts, on copies."""
-        if self.compiled:
-            given = (self.request, self.answer, self.x, self.c, self.y, self.k, self.raw, self.seen)
-            self.advance(*(words.copy() for words in given), self.temperatures)
 
     def run(self) -> None:
         """Answers the request in `self.request` into `self.answer`."""
@@ -314,10 +318,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--f-pwm", type=float, help="PWM frequency in Hz, if not the board's")
     parser.add_argument("--clock", type=float, help="clk_sys in Hz, if not the board's")
     given = parser.parse_args(arguments)
-    from host_tools import units
+    from host_tools.demo import load_unit
 
     try:
-        unit = units.load(given.unit, board=given.board)
+        unit = load_unit(given.unit, given.board)
         if given.f_pwm or given.clock:
             unit = unit.with_pwm(f_pwm=given.f_pwm or unit.board.f_pwm, clock=given.clock)
         server = Server(unit, given.seed, given.fault)

@@ -11,11 +11,11 @@
 //
 // While slice 0 stands there are no periods; the plant makes up for that time when something asks for it.
 
+import { addBenchCommands, CHIP_FAULTS, QUANTITIES } from './bench_commands.mjs';
 import { Encoder } from './encoder.mjs';
 import { PinRecorder } from './pin_recorder.mjs';
 import { PlantPipe } from './plant_pipe.mjs';
 
-const QUANTITIES = ['i_a', 'i_b', 'i_f', 'u_dc', 'temperature_stator', 'temperature_board'];
 const SKEWED = 4; // of them have a slope
 const SWITCHES = ['a_high', 'a_low', 'b_high', 'b_low', 'c_high', 'c_low', '1_high', '1_low', '2_high', '2_low'];
 const OUTPUT_OVERRIDES = 0x3300; // OUTOVER and OEOVER
@@ -281,92 +281,6 @@ class Bench {
   }
 }
 
-// What is wrong with the chip's surroundings rather than with plant or sensors.
-const CHIP_FAULTS = ['missing_trigger', 'adc_dead', 'fault_pin'];
-
-function addCommands(machine, kept) {
-  const bench = () => kept.bench;
-  const ask = (command) => kept.pipe.ask(command);
-  const clear = () => {
-    kept.recorder.clear();
-    for (const times of kept.instants) Object.assign(times, { min: Infinity, max: -Infinity, count: 0 });
-  };
-  Object.assign(machine.commands, {
-    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. */
-    set_load: ({ torque, brake, period }) => bench().at({ period }, () => ask({ do: 'set_load', torque, brake })),
-    /** {stator, board}: degrees Celsius */
-    set_temperature: ({ stator, board }) => ask({ do: 'set_temperature', stator, board }),
-    /** {name, on, period, cycle, periods}: a fault from `period` on, for `periods` (for good by default). */
-    inject: ({ name, on = true, period, cycle, periods }) => {
-      const isChips = CHIP_FAULTS.includes(name);
-      if (!isChips) {
-        const known = ask({ do: 'faults' });
-        if (!known.includes(name))
-          throw new Error(`There is no fault ${name}; there are: ${[...known, ...CHIP_FAULTS].sort().join(', ')}.`);
-      }
-      const set = (state) => (now) => {
-        if (isChips) now.chipFault(name, state);
-        else {
-          ask({ do: 'inject', name, on: state });
-          if (state) now.recorder.expectShutdown(name, now.clock.cycles);
-        }
-      };
-      bench().at({ period, cycle }, set(on));
-      if (periods !== undefined) bench().at({ period: (period ?? kept.period) + periods }, set(!on));
-    },
-    /** {channel, counts, period, periods}: what the converter reads for a quantity; null ends it. */
-    force_counts: ({ channel, counts, period, periods }) => {
-      const index = QUANTITIES.indexOf(channel);
-      if (index < 0) throw new Error(`There is no quantity ${channel}; there are: ${QUANTITIES.join(', ')}.`);
-      const set = (value) => (now) => {
-        kept.forced[index] = value;
-        if (value !== null) now.recorder.expectShutdown(`forced ${channel}`, now.clock.cycles);
-      };
-      bench().at({ period }, set(counts));
-      if (periods !== undefined) bench().at({ period: (period ?? kept.period) + periods }, set(null));
-    },
-    /** Periods of the carrier since power-on, exchanges with the plant. */
-    bench: () => ({ period: kept.period, exchanges: kept.pipe.exchanges, faults: [...kept.faults] }),
-    /** State of the plant in SI units. */
-    plant: () => {
-      if (!bench().chip.pwm.slices[0].running) bench().catchUp();
-      return ask({ do: 'state' });
-    },
-    /** What the probes saw since `clear_pins`: dead times, overlaps, shutdowns, sampling instants, alignment. */
-    pins: () => {
-      const { chip, clock } = bench();
-      chip.bank.settle();
-      return {
-        ...kept.recorder.report(),
-        period: kept.period,
-        cycle: clock.cycles,
-        sampling_cycles: Object.fromEntries(
-          QUANTITIES.map((name, k) => {
-            const { min, max, last, count } = kept.instants[k];
-            return [name, count ? { min, max, last, count } : null];
-          }),
-        ),
-        // Cycles by which each running slice's wrap follows slice 0's.
-        alignment_cycles: alignment(chip.pwm.slices),
-      };
-    },
-    clear_pins: clear,
-  });
-}
-
-function alignment(slices) {
-  const [first] = slices;
-  if (!first.running) return null;
-  const result = {};
-  for (const slice of slices) {
-    if (!slice.running) continue;
-    const { period } = slice;
-    const apart = (slice.cycleOf(period) - first.cycleOf(first.period)) % period;
-    result[slice.index] = apart > period / 2 ? apart - period : apart < -period / 2 ? apart + period : apart;
-  }
-  return result;
-}
-
 /** With `options.plant_read_fd` and `plant_write_fd`, or a pipe of the caller's in `options.plant`. */
 export function attach(machine) {
   const { options } = machine;
@@ -387,7 +301,7 @@ export function attach(machine) {
       faults: new Set((options.faults ?? []).filter((name) => CHIP_FAULTS.includes(name))),
     };
     kept.answer.fill(HALF_RANGE, 0, 3);
-    addCommands(machine, kept);
+    addBenchCommands(machine, kept);
   }
   kept.bench = new Bench(machine, kept);
   machine.onReset.push(() => kept.bench.leave());

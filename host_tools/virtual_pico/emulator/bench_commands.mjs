@@ -1,0 +1,91 @@
+// What the control channel can ask of the bench: loads, faults, and what the probes saw.
+
+// In the order of the plant's answer.
+export const QUANTITIES = ['i_a', 'i_b', 'i_f', 'u_dc', 'temperature_stator', 'temperature_board'];
+
+// What is wrong with the chip's surroundings rather than with plant or sensors.
+export const CHIP_FAULTS = ['missing_trigger', 'adc_dead', 'fault_pin'];
+
+/** `kept` is the bench's state that outlives a reset; `kept.bench` the present chip's. */
+export function addBenchCommands(machine, kept) {
+  const bench = () => kept.bench;
+  const ask = (command) => kept.pipe.ask(command);
+  const clear = () => {
+    kept.recorder.clear();
+    for (const times of kept.instants) Object.assign(times, { min: Infinity, max: -Infinity, count: 0 });
+  };
+  Object.assign(machine.commands, {
+    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. */
+    set_load: ({ torque, brake, period }) => bench().at({ period }, () => ask({ do: 'set_load', torque, brake })),
+    /** {stator, board}: degrees Celsius */
+    set_temperature: ({ stator, board }) => ask({ do: 'set_temperature', stator, board }),
+    /** {name, on, period, cycle, periods}: a fault from `period` on, for `periods` (for good by default). */
+    inject: ({ name, on = true, period, cycle, periods }) => {
+      const isChips = CHIP_FAULTS.includes(name);
+      if (!isChips) {
+        const known = ask({ do: 'faults' });
+        if (!known.includes(name))
+          throw new Error(`There is no fault ${name}; there are: ${[...known, ...CHIP_FAULTS].sort().join(', ')}.`);
+      }
+      const set = (state) => (now) => {
+        if (isChips) now.chipFault(name, state);
+        else {
+          ask({ do: 'inject', name, on: state });
+          if (state) now.recorder.expectShutdown(name, now.clock.cycles);
+        }
+      };
+      bench().at({ period, cycle }, set(on));
+      if (periods !== undefined) bench().at({ period: (period ?? kept.period) + periods }, set(!on));
+    },
+    /** {channel, counts, period, periods}: what the converter reads for a quantity; null ends it. */
+    force_counts: ({ channel, counts, period, periods }) => {
+      const index = QUANTITIES.indexOf(channel);
+      if (index < 0) throw new Error(`There is no quantity ${channel}; there are: ${QUANTITIES.join(', ')}.`);
+      const set = (value) => (now) => {
+        kept.forced[index] = value;
+        if (value !== null) now.recorder.expectShutdown(`forced ${channel}`, now.clock.cycles);
+      };
+      bench().at({ period }, set(counts));
+      if (periods !== undefined) bench().at({ period: (period ?? kept.period) + periods }, set(null));
+    },
+    /** Periods of the carrier since power-on, exchanges with the plant. */
+    bench: () => ({ period: kept.period, exchanges: kept.pipe.exchanges, faults: [...kept.faults] }),
+    /** State of the plant in SI units. */
+    plant: () => {
+      if (!bench().chip.pwm.slices[0].running) bench().catchUp();
+      return ask({ do: 'state' });
+    },
+    /** What the probes saw since `clear_pins`: dead times, overlaps, shutdowns, sampling instants, alignment. */
+    pins: () => {
+      const { chip, clock } = bench();
+      chip.bank.settle();
+      return {
+        ...kept.recorder.report(),
+        period: kept.period,
+        cycle: clock.cycles,
+        sampling_cycles: Object.fromEntries(
+          QUANTITIES.map((name, k) => {
+            const { min, max, last, count } = kept.instants[k];
+            return [name, count ? { min, max, last, count } : null];
+          }),
+        ),
+        // Cycles by which each running slice's wrap follows slice 0's.
+        alignment_cycles: alignment(chip.pwm.slices),
+      };
+    },
+    clear_pins: clear,
+  });
+}
+
+function alignment(slices) {
+  const [first] = slices;
+  if (!first.running) return null;
+  const result = {};
+  for (const slice of slices) {
+    if (!slice.running) continue;
+    const { period } = slice;
+    const apart = (slice.cycleOf(period) - first.cycleOf(first.period)) % period;
+    result[slice.index] = apart > period / 2 ? apart - period : apart < -period / 2 ? apart + period : apart;
+  }
+  return result;
+}
