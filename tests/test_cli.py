@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -163,11 +164,13 @@ def test_a_missing_package_names_its_extra(eesm, alone, monkeypatch, package, ar
     assert "pip install 'eesm[" in err
 
 
-def test_simulate_runs_the_same_scenario(eesm, alone):
-    code, out, _ = eesm("simulate", "--unit", "a", "-o", "sim")
+@pytest.mark.parametrize("board", ["virtual", "rpi_pico"])
+def test_simulate_runs_the_same_scenario(eesm, alone, board):
+    code, out, _ = eesm("simulate", "--unit", "a", "--board", board, "-o", "sim")
     assert code == OK, out
     summary = json.loads((alone / "sim" / "summary.json").read_text())
     assert summary["ok"]
+    assert summary["board"] == board
     assert summary["interpreter"] == "numba"
     assert summary["late_commands"] == 0
     assert "all 11 expectations hold" in out
@@ -188,3 +191,14 @@ def test_build_tells_the_identity(eesm, alone):
     assert code == OK
     assert "kernel_hash" in out
     assert (alone / "board" / "linked.py").exists()
+
+
+def test_build_for_another_board(eesm, alone):
+    code, out, _ = eesm("build", "a", "--board", "rpi_pico", "-o", "board")
+    assert code == OK
+    assert re.search(r"board +rpi_pico\n", out)
+    assert json.loads((alone / "board" / "unit.json").read_text())["board"]["pin_gate_enable"] == 14
+    code, _, err = eesm("build", "c", "--board", "rpi_pico", "-o", "board")
+    assert code == USAGE
+    assert "dc_link.u_trip = 500 V: board rpi_pico measures up to 80.04 V" in err
+    assert "boards: rpi_pico, rpi_pico_spi, virtual" in err

@@ -54,12 +54,14 @@ def demo(unit: str, scenario: str, out: Path, seed: int, fast: bool) -> int:
     metavar="DIR",
 )
 @click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
-def simulate(scenario: str, unit: str, out: Path, seed: int) -> int:
+@click.option("--board", metavar="BOARD", help="Another board than the unit's: a name in boards, or a file.")
+def simulate(scenario: str, unit: str, out: Path, seed: int, board: str | None) -> int:
     """Run a scenario on the simulation: the linked kernel and the machine in one process.
 
     \b
     Example:
       eesm simulate demo --unit c -o build/c
+      eesm simulate demo --board rpi_pico
     """
     from host_tools import scenario as scenarios
     from host_tools.demo import linking, load_unit, require_results
@@ -77,7 +79,7 @@ def simulate(scenario: str, unit: str, out: Path, seed: int) -> int:
         except ImportError as error:
             raise MissingExtra(error.name or "numba", "sim", "The simulation") from error
         with linking():
-            bench = Simulation(load_unit(unit), seed)
+            bench = Simulation(load_unit(unit, board), seed)
         result = execute(
             chosen,
             bench,  # pyright: ignore[reportArgumentType]
