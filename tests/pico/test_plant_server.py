@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 
@@ -178,12 +177,7 @@ def test_the_process_answers_periods_and_commands():
 
 
 def test_an_unfit_unit_is_refused_in_words():
-    done = subprocess.run(
-        [*command("nosuch", "rpi_pico", 1)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=os.environ,
-    )
+    words = command("nosuch", "rpi_pico", 1)
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 2
     assert "no such drive unit" in done.stderr and "Traceback" not in done.stderr

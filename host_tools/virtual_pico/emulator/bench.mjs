@@ -152,6 +152,7 @@ class Bench {
     if (!slice.running) this.catchUp();
     else if (this.centre <= now && 2 * slice.positionAt(now) >= slice.period) this.exchange(slice.cycleOf(slice.period));
     if (index === undefined) return 0;
+    if (!slice.running) return this.counts(index);
     const offset = now - this.centre;
     const times = this.kept.instants[index];
     times.last = offset;
