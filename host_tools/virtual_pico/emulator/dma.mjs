@@ -5,8 +5,9 @@
 // long as the FIFO says, and a sequence that begins has no requests left over from before.
 //
 // Time of a transfer, in cycles of clk_sys: from the request or trigger to the bus `ISSUE`, then read and write. SRAM
-// takes one cycle each way; a peripheral behind the APB bridge three to read and four to write (2.1.3). The channels
-// share one engine, the first to ask being served first; that two transfers overlap in it is not modelled.
+// takes one cycle each way; a peripheral behind the APB bridge three to read and four to write (2.1.3). Within a
+// sequence that is not paced, reads and writes overlap: the slower of the two a transfer. The channels share one
+// engine, the first to ask being served first; that transfers of two channels overlap in it is not modelled.
 
 import { BasePeripheral, IRQ } from './stock.mjs';
 
@@ -107,8 +108,8 @@ class Channel {
     this.ask();
   }
 
-  /** Puts the next transfer to the engine if there is a request for it. */
-  ask() {
+  /** Puts the next transfer to the engine if there is a request for it; `isNext`: right after another. */
+  ask(isNext = false) {
     if (!this.busy || this.issued || !(this.ctrl & CTRL_EN)) return;
     const { dma, treq } = this;
     const { clock } = this.chip;
@@ -121,8 +122,10 @@ class Channel {
     } else if (this.requests > 0) this.requests -= 1;
     else if (!dma.levels[treq]) return;
     this.issued = true;
-    const start = Math.max(from + ISSUE, dma.freeAt);
-    dma.freeAt = start + cost(this.readAddr, 3) + cost(this.writeAddr, 4);
+    const read = cost(this.readAddr, 3);
+    const write = cost(this.writeAddr, 4);
+    if (isNext && treq === TREQ_UNPACED) dma.freeAt = Math.max(from, dma.freeAt) + Math.max(read, write);
+    else dma.freeAt = Math.max(from + ISSUE, dma.freeAt) + read + write;
     this.alarm.scheduleAt(dma.freeAt);
   }
 
@@ -142,7 +145,7 @@ class Channel {
     else chip.writeUint8(writeAddr, value);
     if (this.dma.onTransfer !== null) this.dma.onTransfer(this.index, writeAddr, value);
     if (!this.busy) return; // aborted by that
-    if (this.count > 0) this.ask();
+    if (this.count > 0) this.ask(true);
     else this.finish();
   }
 

@@ -15,6 +15,17 @@ test('a transfer takes time: 3 to the bus, 1 and 1 over it in SRAM', () => {
   assert.equal(bench.read(SRAM + 4), 0x12345678);
 });
 
+test('transfers of a sequence follow each other by one cycle in SRAM', () => {
+  const bench = new Bench();
+  for (let k = 0; k < 4; k++) bench.write(SRAM + 4 * k, k + 1);
+  const more = INCR_READ | INCR_WRITE;
+  bench.channel(0, { from: SRAM, to: SRAM + 64, count: 4, ctrl: control({ index: 0, more }), start: true });
+  bench.pass(7);
+  assert.deepEqual([0, 1, 2, 3].map((k) => bench.read(SRAM + 64 + 4 * k)), [1, 2, 3, 0]);
+  bench.pass(1);
+  assert.equal(bench.read(SRAM + 64 + 12), 4);
+});
+
 test('rp2040js transfers in no time', () => {
   const stock = new Stock();
   stock.write(SRAM, 0x12345678);
