@@ -221,6 +221,25 @@ def test_a_second_client_does_not_keep_a_dead_clients_drive_running(board, clien
     assert board.drive.state == OFF
 
 
+def test_firmware_leaves_for_the_prompt_only_while_the_drive_is_off(board, client, monkeypatch):
+    assert client.refusal(wire.LEAVE) == (wire.NOT_HERE, "a virtual drive has no prompt to leave to")
+    monkeypatch.delattr(type(board.drive.driver), "quit")
+    client.arm()
+    code, text = client.refusal(wire.LEAVE)
+    assert (code, text) == (wire.WRONG_STATE, "the drive is armed; stop it first (`eesm stop`)")
+    assert not board.link.left()
+    client.ok(wire.STOP)
+    client.advance(20000)
+    assert board.drive.state == OFF
+    board.port.room = 0
+    sequence = client.send(wire.LEAVE)
+    board.link.poll()
+    assert not board.link.left()  # its answer is still on the way
+    board.port.room = None
+    assert board.answer(wire.LEAVE, sequence) == b""
+    assert board.link.left()
+
+
 def test_a_session_is_needed_and_can_be_taken_up_again(board, client):
     stranger = Client(board, 77)
     code, text = stranger.refusal(wire.ARM)

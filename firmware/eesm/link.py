@@ -39,6 +39,7 @@ GUARDED = (
     wire.SET,
     wire.STREAM_SETUP,
     wire.CAPTURE_SETUP,
+    wire.LEAVE,
 )
 # What needs a session only.
 BENCH = (wire.BENCH_LOAD, wire.BENCH_ADVANCE, wire.BENCH_QUIT)
@@ -102,6 +103,7 @@ class Link:
         self._outbox = []
         self._advance = None  # (kind, sequence) of the advance that is still to be answered
         self._quit = False
+        self._leaves = False
         self._period = drive.kernel.offset["period"]
         self._heard = 0
         self._foreign_told = 0
@@ -125,6 +127,7 @@ class Link:
             wire.CAPTURE_SETUP: self._capture_setup,
             wire.CAPTURE_STATUS: self._capture_status,
             wire.CAPTURE_FETCH: self._capture_fetch,
+            wire.LEAVE: self._leave,
             wire.BENCH_LOAD: self._bench_load,
             wire.BENCH_ADVANCE: self._bench_advance,
             wire.BENCH_QUIT: self._bench_quit,
@@ -156,6 +159,10 @@ class Link:
     def backlog(self):
         """True while bytes wait for the port; a drive in lock step may wait with them."""
         return bool(self._outbox)
+
+    def left(self):
+        """True when a host has asked for the prompt and has its answer: the main loop ends."""
+        return self._leaves and not self._outbox
 
     def _flush(self):
         """Give the port what it takes."""
@@ -443,6 +450,15 @@ class Link:
         number, first = fields
         columns, words = self.telemetry.capture_rows(number, first)
         return struct.pack("<HB", first, columns) + words
+
+    def _leave(self, fields, tail):
+        """End the firmware, so that the board can be loaded; never while the drive is armed."""
+        if hasattr(self.drive.driver, "quit"):
+            raise Refused(wire.NOT_HERE, "a virtual drive has no prompt to leave to")
+        if self.drive.state not in (OFF, FAULT):
+            raise Refused(wire.WRONG_STATE, "the drive is armed; stop it first (`eesm stop`)")
+        self._leaves = True
+        return b""
 
     # --- virtual drives only ------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ STREAM_SETUP = 15
 CAPTURE_SETUP = 16
 CAPTURE_STATUS = 17
 CAPTURE_FETCH = 18
+LEAVE = 19
 BENCH_LOAD = 24
 BENCH_ADVANCE = 25
 BENCH_QUIT = 26
@@ -84,6 +85,8 @@ REQUESTS = {
     CAPTURE_STATUS: ("capture status", "", "", "<HBIH", ""),
     # number, first row -> first row, columns, values row by row
     CAPTURE_FETCH: ("capture fetch", "<HH", "", "<HB", "i"),
+    # -> nothing more: the firmware ends, the prompt of the interpreter takes the port
+    LEAVE: ("leave", "", "", "", ""),
     # torque in Nm, due
     BENCH_LOAD: ("load", "<dI", "", "", ""),
     # periods; answered when they have passed
