@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cost import BRANCH_SHARE
-from .ir import Assign, Body, If, Local, read_by, rename_body, statements
+from .ir import Assign, Body, If, Local, Stmt, read_by, rename_body, statements
 
+Price = Callable[[Stmt, frozenset[str]], float]
+ROUNDS = 2  # of choosing a register's locals anew, given the others'
 REGISTERS = 2  # besides the block's pointer, which is the first
 
 
@@ -28,8 +30,17 @@ class Span:
     weight: float
 
 
-def find_spans(body: Body) -> list[Span]:
-    """Lifetimes of all locals, by their start."""
+Gain = Callable[[Stmt, str], float]
+
+
+def count_accesses(stmt: Stmt, name: str) -> float:
+    """How often a statement accesses a local: a measure of what a register saves there."""
+    reads = sum(1 for node in read_by(stmt) if node == Local(name))
+    return reads + (isinstance(stmt, Assign) and stmt.target == Local(name))
+
+
+def find_spans(body: Body, gain: Gain = count_accesses) -> list[Span]:
+    """Lifetimes of all locals, by their start; `gain` says what a register saves in a statement."""
     spans: dict[str, Span] = {}
     clock = 0
 
@@ -45,11 +56,12 @@ def find_spans(body: Body) -> list[Span]:
         nonlocal clock
         for stmt in inner:
             clock += 2
-            for node in read_by(stmt):
-                if isinstance(node, Local):
-                    touch(node.name, clock, weight)
+            read = dict.fromkeys(node.name for node in read_by(stmt) if isinstance(node, Local))
+            for name in read:
+                touch(name, clock, weight * gain(stmt, name))
             if isinstance(stmt, Assign) and isinstance(stmt.target, Local):
-                touch(stmt.target.name, clock + 1, weight)
+                name = stmt.target.name
+                touch(name, clock + 1, 0.0 if name in read else weight * gain(stmt, name))
             elif isinstance(stmt, If):
                 walk(stmt.then, weight * BRANCH_SHARE)
                 walk(stmt.orelse, weight * BRANCH_SHARE)
@@ -78,16 +90,27 @@ def heaviest_set(spans: list[Span]) -> list[Span]:
     return chosen
 
 
-def colour(body: Body) -> Body:
-    """A copy of a body with few local names: `a`, `b` (registers), then the stack's."""
-    left = find_spans(split_webs(body))
-    slot: dict[str, int] = {}
-    count = 0
-    while count < REGISTERS and left:
-        for span in heaviest_set(left):
-            slot[span.name] = count
-        left = [span for span in left if span.name not in slot]
-        count += 1
+def colour(body: Body, price: Price | None = None) -> Body:
+    """A copy of a body with few local names: `a`, `b` (registers), then the stack's.
+
+    `price` gives the cycles of a statement (of an `if`: its condition's) with some locals in registers.
+    """
+    body = split_webs(body)
+    sets: list[set[str]] = [set() for _ in range(REGISTERS)]
+    for _ in range(1 if price is None else ROUNDS):
+        for number in range(REGISTERS):
+            others = frozenset(name for n, each in enumerate(sets) if n != number for name in each)
+
+            def gain(stmt: Stmt, name: str, others: frozenset[str] = others) -> float:
+                if price is None:
+                    return count_accesses(stmt, name)
+                return price(stmt, others) - price(stmt, others | {name})
+
+            free = [span for span in find_spans(body, gain) if span.name not in others]
+            sets[number] = {span.name for span in heaviest_set(free)}
+    slot = {name: number for number, each in enumerate(sets) for name in each}
+    count = sum(1 for each in sets if each)
+    left = [span for span in find_spans(body) if span.name not in slot]
     free_at: list[int] = []
     for span in left:
         for n, end in enumerate(free_at):
@@ -98,7 +121,7 @@ def colour(body: Body) -> Body:
         else:
             slot[span.name] = count + len(free_at)
             free_at.append(span.end)
-    return rename_body(split_webs(body), lambda name: slot_name(slot[name]))
+    return rename_body(body, lambda name: slot_name(slot[name]))
 
 
 def slot_name(number: int) -> str:

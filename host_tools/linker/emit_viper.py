@@ -16,8 +16,9 @@ exact for all words.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from .colour import REGISTERS, slot_name
 from .cost import weighted
 from .ir import (
     BINDING,
@@ -32,6 +33,7 @@ from .ir import (
     Neg,
     Op,
     Routine,
+    Stmt,
     Test,
     Truth,
     read_by,
@@ -39,9 +41,8 @@ from .ir import (
 from .layout import Layout
 from .ranges import WORD, Facts, Interval, State, note_tests
 from .text import NEG_BINDING, TextEmitter
+from .viper_cost import statement_cost
 
-SQUARE_TELLS = (-65535, 65535)  # x * x >> 30, wrapped, is 0 for |x| < 2**15 only
-REGISTERS = 2  # that the on-board compiler has left beside the block's pointer
 SIGN_SHIFT = 31
 RANGE_TEST_FROM = 256  # narrower ranges are mostly left, and cheap to compare with
 
@@ -58,7 +59,7 @@ class ViperEmitter(TextEmitter):
     def routine(self, routine: Routine) -> list[str]:
         if self.facts is not None:
             note_tests(routine.body, self.facts)
-        self.registers = busiest_locals(routine)
+        self.registers = register_locals(routine)
         lines = ["@micropython.viper", f"def {routine.name}(p: ptr32):"]
         lines += [f"{self.indent}{name} = 0" for name in self.registers]
         return lines + self.body(routine.body, 1)
@@ -73,6 +74,17 @@ class ViperEmitter(TextEmitter):
         self.known = outside
         return lines
 
+    def price(self, stmt: Stmt, registers: Collection[str]) -> float:
+        """Cycles of a statement, of an `if` its condition's, with these locals in registers."""
+        self.registers = list(registers)
+        if isinstance(stmt, If):
+            self.known = self.facts.at(stmt) if self.facts is not None else None
+            guard, test = self.guard(stmt), f"if {self.test(stmt.test)}:"
+            self.known = None
+            return statement_cost(f"if {guard}:" if guard else test, registers).cycles
+        assert isinstance(stmt, Assign)
+        return statement_cost(f"{self.expr(stmt.target)} = {self.expr(stmt.value)}", registers).cycles
+
     def guard(self, stmt: If) -> str | None:
         """A cheap test that lets most of what needs no saturation pass."""
         span = saturated_span(stmt)
@@ -80,8 +92,6 @@ class ViperEmitter(TextEmitter):
             return None
         assert isinstance(stmt.test, Compare)
         name = self.expr(stmt.test.left, BINDING["+"])
-        if span == 15 and name in self.registers and within(self.interval(stmt.test.left), SQUARE_TELLS):
-            return f"{name} * {name} >> 30"
         return f"{name} + {1 << (span - 1)} >> {span}"
 
     def interval(self, expr: Expr) -> Interval:
@@ -168,8 +178,8 @@ def saturated_span(stmt: If) -> int | None:
     return reach.bit_length() if reach >= RANGE_TEST_FROM else None
 
 
-def busiest_locals(routine: Routine) -> list[str]:
-    """The locals that deserve the registers, the busiest first; none when all get one."""
+def register_locals(routine: Routine) -> list[str]:
+    """The locals that get the registers: those that `colour` chose, else the busiest; none when all get one."""
     use: dict[str, float] = defaultdict(float)
     for stmt, weight in weighted(routine.body):
         for node in read_by(stmt):
@@ -179,6 +189,9 @@ def busiest_locals(routine: Routine) -> list[str]:
             use[stmt.target.name] += weight
     if len(use) <= 1:
         return []
+    chosen = [slot_name(number) for number in range(REGISTERS)]
+    if all(name in use for name in chosen):
+        return chosen
     return sorted(use, key=lambda name: (-use[name], name))[:REGISTERS]
 
 

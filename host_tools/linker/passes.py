@@ -6,22 +6,25 @@ from collections.abc import Collection, Mapping, Sequence
 
 from eesm.table import Signal
 
-from .colour import coalesce, colour, split_webs
+from .ahead import move_ahead
+from .colour import REGISTERS, coalesce, colour, slot_name, split_webs
 from .dead import remove_dead
+from .emit_viper import ViperEmitter
 from .fold import prune, simplify_body
 from .ir import Body, Routine
 from .layout import Layout, lay_out, scalar_names
 from .place import merge_mirrors, order_by_use
 from .promote import promote, signal_of
 from .propagate import propagate, substitute
-from .ranges import Facts, find_facts, use_ranges
+from .ranges import Facts, find_facts, note_tests, use_ranges
 from .report import estimate_bytes
 from .split import split
 
 # algebra: integer identities, known branches closed.  propagate: copies and constants follow to
 # their uses.  substitute: single uses take the expression.  cache: signals live in locals.  dead:
 # writes nobody reads go.  coalesce: both sides of a copy share a name.  layout: busy signals get
-# low words.  split: no branch too long for the board.  colour: few locals, the busiest in registers.
+# low words.  split: no branch too long for the board.  colour: few locals, in
+# registers those that save most.  ahead: operands computed ahead into a free register.
 ALL = (
     "algebra",
     "propagate",
@@ -33,6 +36,7 @@ ALL = (
     "layout",
     "split",
     "colour",
+    "ahead",
 )
 ROUNDS = 3
 
@@ -59,7 +63,7 @@ def optimise(
     order = order_by_use(improved, names) if "layout" in passes else names
     layout = lay_out(table, order, memory_budget)
     return (
-        [Routine(routine.name, _finish(routine.body, layout, passes)) for routine in improved],
+        [Routine(routine.name, _finish(routine.body, layout, passes, facts)) for routine in improved],
         layout,
         facts,
     )
@@ -88,7 +92,7 @@ def _improve(body: Body, passes: Collection[str]) -> Body:
     return body
 
 
-def _finish(body: Body, layout: Layout, passes: Collection[str]) -> Body:
+def _finish(body: Body, layout: Layout, passes: Collection[str], facts: Facts | None) -> Body:
     if "cache" in passes and "layout" in passes:
         body = _clean(merge_mirrors(body, layout), passes)
     if "coalesce" in passes:
@@ -96,5 +100,11 @@ def _finish(body: Body, layout: Layout, passes: Collection[str]) -> Body:
     if "split" in passes:
         body = split(body, lambda piece: estimate_bytes(piece, layout))
     if "colour" in passes:
-        body = colour(body)
+        body = split_webs(body)
+        if facts is not None:
+            note_tests(body, facts)
+        body = colour(body, ViperEmitter(layout, facts=facts).price)
+        if "ahead" in passes:
+            emitter, registers = ViperEmitter(layout, facts=facts), [slot_name(n) for n in range(REGISTERS)]
+            body = move_ahead(body, registers, lambda stmt: emitter.price(stmt, registers))
     return body
