@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eesm import parameters
 from eesm.drive import READY, RPM
 from host_tools import build
 from host_tools.simulate import Simulation
 from host_tools.units import BOARDS, Unit, UnitError, load, load_board
-from host_tools.units.rp2040_pins import HEADER_PINS
+from host_tools.units.rp2040_pins import HEADER_PINS, slice_of
 
+LEGS = ("phase_a", "phase_b", "phase_c")
 PICO = (BOARDS / "rpi_pico" / "board.toml").read_text(encoding="utf-8")
 
 
@@ -324,6 +327,32 @@ def test_every_free_pin_works_as_gate_enable_and_no_used_one(tmp_path: Path) -> 
             assert f'pins.gate_enable = "GP{pin}"' in refusal(
                 board
             ) or f"GP{pin} is pins.gate_enable" in refusal(board)
+
+
+PIN_LINES = re.findall(r'^(\w+) = "GP\d+"', PICO, re.M)
+
+
+@given(moves=st.dictionaries(st.sampled_from(PIN_LINES), st.integers(0, 30), max_size=4))
+def test_a_board_whose_pins_were_moved_loads_only_if_the_chip_can_do_it(
+    tmp_path_factory: pytest.TempPathFactory, moves: dict[str, int]
+) -> None:
+    text = PICO
+    for name, pin in moves.items():
+        text = re.sub(rf'^{name} = "GP\d+"', f'{name} = "GP{pin}"', text, flags=re.M)
+    path = own(tmp_path_factory.mktemp("moved"), text)
+    try:
+        hardware = load_board(path).hardware
+    except UnitError as error:
+        assert moves and all(re.search(r": pins\.\w+", line) for line in str(error).splitlines())
+        return
+    assert hardware is not None
+    pins = hardware.pins
+    assert len(set(pins.values())) == len(pins)
+    assert all(pins[name] == pin for name, pin in moves.items())
+    legs = [(pins[leg + "_high"], pins[leg + "_low"]) for leg in (*LEGS, "exciter_1", "exciter_2")]
+    assert all((high % 2 == 0 and low == high + 1) or slice_of(high) == slice_of(low) for high, low in legs)
+    assert len({slice_of(high) for high, _ in legs} | {7}) == 6
+    assert [pins["angle_" + signal] % 4 for signal in ("rx", "cs", "sck", "tx")] == [0, 1, 2, 3]
 
 
 # --- everything else ----------------------------------------------------------------------------------
