@@ -246,9 +246,9 @@ def test_file_system_that_is_too_small_is_refused_before_anything_changes(
 
 @pytest.mark.micropython
 def test_another_chip_is_refused_before_anything_changes(boards: Boards, tmp_path: Path) -> None:
-    identity = {**IDENTITY, "board": "rpi_pico"}
-    built = lay_out(tmp_path / "built", {**FILES, "unit.json": json.dumps({"identity": identity}).encode()})
-    with pytest.raises(WrongBoard, match=r"built for the board rpi_pico \(RP2040\)"):
+    unit = {"identity": {**IDENTITY, "board": "rpi_pico"}, "board": {"chip": "rp2040"}}
+    built = lay_out(tmp_path / "built", {**FILES, "unit.json": json.dumps(unit).encode()})
+    with pytest.raises(WrongBoard, match=r"built for the board rpi_pico \(rp2040\)"):
         flash_folder(built, DEVICE)
     assert boards.content() == {}
 
@@ -442,6 +442,15 @@ def test_command_offers_to_install_and_wants_consent(
     assert run(["flash", "a", "--volume", str(volume), "--uf2", str(uf2), "--yes"]) == 0
     assert "MicroPython is installed" in capsys.readouterr().out
     assert (volume / "firmware.uf2").exists()
+
+
+def test_command_refuses_a_board_without_a_chip_and_one_that_is_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["flash", "a", "--board", "virtual"]) == USAGE
+    assert "no chip that could be loaded" in capsys.readouterr().err
+    assert run(["flash", "a", "--board", "rpi_pic"]) == USAGE
+    assert "rpi_pico" in capsys.readouterr().err
 
 
 def test_command_without_a_board_says_how_to_get_one(

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from host_tools.cli.shared import console
+from host_tools.devices import Device
 from host_tools.errors import OK, ToolError, UsageError
 
 PATH = click.Path(path_type=Path)
@@ -84,13 +85,19 @@ def flash(
 def build(unit: str, board: str) -> Path:
     """The unit's built folder for that board."""
     from host_tools import build as builder
-    from host_tools import units
+    from host_tools.demo import linking, load_unit
 
-    loaded = units.load(unit, board=board)
-    return builder.build(loaded, builder.ROOT / "build" / "units" / f"{loaded.name}-{board}")
+    loaded = load_unit(unit, board)
+    if loaded.board.hardware is None:
+        raise UsageError(
+            f"The board {board} has no chip that could be loaded; it runs on this computer.",
+            f"eesm virtual {unit}",
+        )
+    with linking():
+        return builder.build(loaded, builder.folder_of(loaded))
 
 
-def choose(port: str | None, unit: str, board: str):
+def choose(port: str | None, unit: str, board: str) -> Device:
     """The board to load: a real one, or a virtual one that is such a board; never another virtual drive."""
     from host_tools import devices
     from host_tools.link_errors import NoBoard, SeveralBoards

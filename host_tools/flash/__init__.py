@@ -45,7 +45,6 @@ PATIENCE = 30.0
 PATIENCE_VIRTUAL = 300.0
 ANSWER = 1.0
 ANSWER_VIRTUAL = 6.0
-CHIPS = {"rpi_pico": "RP2040"}  # start of a board's name: what MicroPython says of its chip
 BLOCK = 4096  # bytes that a file takes at least on the board's file system
 
 
@@ -86,14 +85,15 @@ def flash_folder(
     started = time.monotonic()
     show = show or _show_nothing
     files = read_folder(folder)
-    identity = json.loads(files["unit.json"])["identity"]
+    unit = json.loads(files["unit.json"])
+    identity = unit["identity"]
     is_virtual = device.kind == "virtual"
     patience, answer = (PATIENCE_VIRTUAL, ANSWER_VIRTUAL) if is_virtual else (PATIENCE, ANSWER)
     say(f"bringing the board at {device.port} to its prompt")
     port = Port(device.port, device.pid)
     with reach_prompt(port, patience, answer) as prompt:
         found = prompt.identify()
-        check_board(found, identity["board"])
+        check_board(found, identity["board"], unit.get("board", {}).get("chip", ""))
         say(f"{found} answers")
         plan = compare(prompt, files, identity)
         if not plan.is_done:
@@ -187,14 +187,13 @@ def _freed(prompt: Prompt, plan: Plan) -> int:
     return sum(max(0, listing.get(path, 0)) for path in (*plan.remove, *plan.upload))
 
 
-def check_board(found: Found, board: str) -> None:
-    """Raises WrongBoard unless the interpreter runs on the chip of `board`."""
-    for start, chip in CHIPS.items():
-        if board.startswith(start) and chip not in found.machine:
-            raise WrongBoard(
-                f"{found} answers, but the unit was built for the board {board} ({chip}).",
-                "choose the port of the right board with --port, or another --board",
-            )
+def check_board(found: Found, board: str, chip: str) -> None:
+    """Raises WrongBoard unless MicroPython runs on the chip of `board`, which it names in its own words."""
+    if chip.upper() not in found.machine.upper():
+        raise WrongBoard(
+            f"{found} answers, but the unit was built for the board {board} ({chip}).",
+            "choose the port of the right board with --port, or another --board",
+        )
     if found.name != "micropython":
         raise WrongBoard(f"{found} answers; the drive needs MicroPython.", "eesm flash --uf2 <MicroPython>")
 
