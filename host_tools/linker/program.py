@@ -14,7 +14,7 @@ from eesm.table import Signal
 from .emit_c import emit_c
 from .emit_numba import emit_numba, load_numba
 from .emit_python import emit_python, load_python
-from .emit_viper import emit_viper
+from .emit_viper import emit_viper, emit_viper_handler
 from .ir import Routine
 from .layout import Layout
 from .ranges import Facts
@@ -45,11 +45,14 @@ class Program:
         """Names of the routines, in the order in which a period runs them."""
         return [routine.name for routine in self.routines]
 
-    def viper(self, notes: bool = False) -> str:
+    def viper(self, notes: bool = False, handler: Mapping[str, Any] | None = None) -> str:
         """Text of the board's module: `name(p)` for each routine, p the block or its address.
 
-        `notes` adds the stage of each line as a comment.
+        With a driver's `handler` it is one function instead, `on_samples`, which is the whole interrupt (see
+        `emit_viper.emit_viper_handler`).  `notes` adds the stage of each line as a comment.
         """
+        if handler is not None:
+            return emit_viper_handler(self.routines, self.layout, handler, notes, self.facts)
         return emit_viper(self.routines, self.layout, notes, self.facts)
 
     def python(self) -> str:

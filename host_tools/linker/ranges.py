@@ -1,10 +1,10 @@
 """Pass `ranges`: what each value can be, from the signal table through every expression.
 
-Intervals flow forward through a routine; conditions narrow them.  A condition whose outcome follows goes away
-with the branch it closes, so does a mask that takes nothing off.  A signal is believed to stay within its row
-of the table where every write is proven to; where one is not, its interval is widened to what the writes give.
-What comes from outside (samples, parameters, tables, letters of the mailbox) is believed to keep to its row: the
-driver and the main loop see to that.
+Intervals flow forward through a routine; conditions narrow them.  A condition whose outcome follows
+goes away with the branch it closes, so does a mask that takes nothing off.  A signal is believed to
+stay within its row of the table where every write is proven to; where one is not, its interval is
+widened to what the writes give.  What comes from outside (samples, parameters, tables, letters of the
+mailbox) is believed to keep to its row: the driver and the main loop see to that.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Analysis:
         return self._fit(combine(expr.op, left, right), expr.op)
 
     def _interpolation(self, expr: Op, known: State) -> Interval | None:
-        """low + ((high - low) * share >> 15), rounded or not, lies between low and high for 0 <= share < 2**15."""
+        """low + ((high - low) * share >> 15), rounded or not, lies between both for 0 <= share < 2**15."""
         if expr.op != "+":
             return None
         for low, rest in ((expr.left, expr.right), (expr.right, expr.left)):
@@ -178,7 +178,7 @@ class Analysis:
                 least, most = self.value(share, known)
                 span = self.value(step, known)
                 reach = max(-span[0], span[1]) * most + 0x4000
-                if 0 <= least and most <= 0x7FFF and reach <= WORD[1]:
+                if least >= 0 and most <= 0x7FFF and reach <= WORD[1]:
                     return join(self.value(low, known), self.value(step.left, known))
         return None
 
