@@ -40,7 +40,8 @@ class VirtualPico:
     its flash (default: a new one that goes with it), `firmware` the UF2 in a new flash (default: the built
     one).
     `timing` is "ideal" (no wait states) or "cache" (with a model of the XIP cache and of exception entry).
-    `pace` is "real" (never faster than real time) or "free" (as fast as it can; idle time is skipped).
+    `pace` is "real" (never faster than real time) or "free" (as fast as it can; idle time is skipped). With
+    `bootsel` its button is held at power-on: the folder `volume` is the drive that takes a UF2 file.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class VirtualPico:
         trace: Path | None = None,
         firmware: Path | None = None,
         pace: str = "real",
+        bootsel: bool = False,
         registry: Path | None = None,
     ) -> None:
         if timing not in TIMINGS:
@@ -68,6 +70,7 @@ class VirtualPico:
         self.trace = trace
         self.firmware = firmware
         self.pace = pace
+        self.bootsel = bootsel
         self.registry = registry or registry_folder()
         self.port = ""
         self.pid = 0
@@ -105,7 +108,9 @@ class VirtualPico:
             "flash": str(self.flash),
             "firmware": self._find_firmware(),
             "port_fd": master,
-            "control": str(self._folder / "control"),
+            "control": str(self._control_path()),
+            "volume": str(self.volume),
+            "bootsel": self.bootsel,
             **plant_pipes,
         }
         try:
@@ -153,8 +158,8 @@ class VirtualPico:
         return {"plant_read_fd": answers_out, "plant_write_fd": requests_in}
 
     def _find_firmware(self) -> str:
-        """The UF2 for a new flash; "" when the flash holds something."""
-        if self.flash and self.flash.is_file() and self.flash.stat().st_size:
+        """The UF2 for a new flash; "" when the flash holds something, or is to get it in BOOTSEL."""
+        if self.bootsel or (self.flash and self.flash.is_file() and self.flash.stat().st_size):
             return ""
         if self.firmware is not None:
             return str(self.firmware)
@@ -179,6 +184,12 @@ class VirtualPico:
         fresh.write_text(json.dumps(content, indent=1) + "\n")
         fresh.replace(entry)
         self._entry = entry
+
+    @property
+    def volume(self) -> Path:
+        """The drive of BOOTSEL, there while the board is in it."""
+        assert self._folder is not None, "not started"
+        return self._folder / "RPI-RP2"
 
     def _control_path(self) -> Path:
         assert self._folder is not None

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from host_tools.devices import find_virtual
+from host_tools.flash.bootsel import find_volumes, install_firmware
+from host_tools.virtual_pico.firmware_build import find_firmware
 from host_tools.virtual_pico.pico import VirtualPico, VirtualPicoError
 
 FLASH_BYTES = 2 * 1024 * 1024
@@ -146,6 +148,21 @@ def test_two_boards_have_two_identities(tmp_path: Path) -> None:
         with VirtualPico("", flash=tmp_path / f"{seed}.bin", seed=seed, registry=tmp_path) as pico:
             said.append(mpremote(pico, "exec", script))
     assert said[0] != said[1]
+
+
+def test_a_board_in_bootsel_takes_a_firmware_by_its_drive(tmp_path: Path) -> None:
+    with VirtualPico("", flash=tmp_path / "flash.bin", bootsel=True, registry=tmp_path) as pico:
+        end = time.monotonic() + 10
+        while not find_volumes([pico.volume]):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        install_firmware(pico.volume, find_firmware())
+        assert mpremote(pico, "exec", "print('alive')") == "alive\n"
+        assert not pico.volume.exists()
+        mpremote(pico, "bootloader")
+        while not find_volumes([pico.volume]):
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_a_firmware_that_is_none_is_refused(tmp_path: Path) -> None:

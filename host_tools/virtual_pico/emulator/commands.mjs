@@ -32,7 +32,7 @@ export function addCommands(machine) {
       if (pace !== 'real' && pace !== 'free') throw new Error(`pace is ${pace}, not "real" or "free".`);
       machine.options.pace = pace;
     },
-    /** The RUN pin: {hold: true} keeps the chip in reset until {hold: false}. */
+    /** A push on the RUN pin's button. */
     run_pin: () => machine.requestReset(),
     power_cycle: () => machine.powerCycle(),
     usb_unplug: () => machine.host.unplug(),
@@ -41,6 +41,15 @@ export function addCommands(machine) {
     measure: ({ name, from, to }) => machine.marks.add(name, from, to),
     measures: () => machine.marks.read(),
     measure_stop: ({ name }) => machine.marks.remove(name),
+    /** Where the cycles go, from now on; slows the emulator down. */
+    profile_start: () => machine.chip.core.setProfiling(true),
+    profile_stop: () => machine.chip.core.setProfiling(false),
+    /** {first, last}: [address, cycles, times] of each instruction that ran between. */
+    profile: ({ first, last }) => {
+      const { profile } = machine.chip.core;
+      if (!profile) throw new Error('There is no profile: profile_start.');
+      return profile.read(first, last);
+    },
     /** {address, size}: bytes as hexadecimal text, as the core would read them. */
     read_memory: ({ address, size }) => {
       let text = '';

@@ -5,6 +5,7 @@
 // interruptPriorities, VTOR, SHPR2, SHPR3, IPSR, pendingSystick, ...).
 
 import { makeInterpreter } from './interpreter.mjs';
+import { FLASH_SIZE, ROM_SIZE, SRAM_SIZE } from './memory.mjs';
 
 const NMI = 2;
 const HARD_FAULT = 3;
@@ -25,11 +26,45 @@ const APB_WRITE = 4;
 
 const executors = new Map();
 
-/** The interpreter for a timing, with or without a look at watched addresses; made when first wanted. */
-function executorFor(timing, isWatching) {
-  const key = `${timing} ${isWatching}`;
-  if (!executors.has(key)) executors.set(key, makeInterpreter(timing, isWatching));
+/** The interpreter for a timing, with or without a look at watched addresses and a profile; made when wanted. */
+function executorFor(timing, isWatching, isProfiling) {
+  const key = `${timing} ${isWatching} ${isProfiling}`;
+  if (!executors.has(key)) executors.set(key, makeInterpreter(timing, isWatching, isProfiling));
   return executors.get(key);
+}
+
+/** Where the cycles go: sums by place in the code. */
+class Profile {
+  constructor(memory) {
+    this.memory = memory;
+    this.cycles = new Float64Array(memory.code.length);
+    this.counts = new Uint32Array(memory.code.length);
+    this.place = 0;
+    this.since = -1;
+  }
+
+  step(place, now) {
+    if (this.since >= 0) {
+      this.cycles[this.place] += now - this.since;
+      this.counts[this.place] += 1;
+    }
+    this.place = place;
+    this.since = now;
+  }
+
+  /** [address, cycles, times] of all code that ran from `first` up to `last`, by address. */
+  read(first = 0, last = 0xffffffff) {
+    const found = [];
+    for (const region of [0, 1, 2]) {
+      const size = [ROM_SIZE, FLASH_SIZE, SRAM_SIZE][region];
+      for (let address = region * 2 ** 28; address < region * 2 ** 28 + size; address += 2) {
+        const place = (address + this.memory.fetch[region]) >> 1;
+        if (this.counts[place] && address >= first && address < last)
+          found.push([address, this.cycles[place], this.counts[place]]);
+      }
+    }
+    return found;
+  }
 }
 
 export class Core {
@@ -73,11 +108,13 @@ export class Core {
     this.exceptionCycles = { entry: 0, exit: 0 };
     this.timing = 'ideal';
     this.watched = null; // one byte per halfword of code
-    this.execute = executorFor('ideal', false);
+    this.profile = null;
+    this.execute = executorFor('ideal', false, false);
     this.callRom = () => {};
     this.onException = null; // called with the number of each exception that is taken
     this.onReturn = null; // and of each that has ended
     this.onAddress = null; // and with each watched address
+    this.onWrite = null; // Map of functions by register address
     this.slept = 0; // cycles
   }
 
@@ -101,8 +138,14 @@ export class Core {
     this.choose();
   }
 
+  /** Starts a profile, or ends it. */
+  setProfiling(isOn) {
+    this.profile = isOn ? new Profile(this.memory) : null;
+    this.choose();
+  }
+
   choose() {
-    this.execute = executorFor(this.timing, this.watched !== null);
+    this.execute = executorFor(this.timing, this.watched !== null, this.profile !== null);
     this.clock.interrupt();
   }
 
@@ -165,26 +208,26 @@ export class Core {
 
   // ---- Running
 
-  /** Runs for at most `cycles`; returns true when it could go on. */
+  /** Runs for `cycles`, or until the chip is to be reset. */
   run(cycles) {
     const { clock } = this;
     const limit = clock.cycles + cycles;
     while (clock.cycles < limit) {
       if (clock.first !== null && clock.first.cycle <= clock.cycles) clock.ring();
       if (this.attention) this.takeException();
-      if (this.stopped !== '') return false;
-      if (this.waiting !== 0) {
+      // A core that has locked up leaves its peripherals running, the watchdog among them.
+      if (this.waiting !== 0 || this.stopped !== '') {
         const before = clock.cycles;
         clock.skip(limit);
         this.slept += clock.cycles - before;
+        if (this.chip.isLeaving) return;
         continue;
       }
       clock.open(limit);
       this.execute(this);
       if (this.returning !== 0) this.returnFromException();
-      if (this.chip.isLeaving) return false;
+      if (this.chip.isLeaving) return;
     }
-    return true;
   }
 
   /** One instruction, as rp2040js's core does it: for tests. Returns its cycles. */
@@ -459,6 +502,7 @@ export class Core {
 
   write32(address, value) {
     const region = address >>> 28;
+    if (this.onWrite !== null) this.onWrite.get(address >>> 0)?.(this.clock.cycles);
     if (address & 3) this.misaligned(address);
     else if (region === 13) this.chip.sio.writeUint32(address & 0xfff, value >>> 0);
     else {

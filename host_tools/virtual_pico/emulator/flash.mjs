@@ -9,28 +9,34 @@ import { FLASH_SIZE } from './memory.mjs';
 
 const SECTOR = 4096;
 const PAGE = 256;
+const FLASH_START = 0x10000000;
 // Typical times of a W25Q16JV, in which nothing else runs.
 const ERASE_NANOS = 45e6;
 const PROGRAM_NANOS = 0.4e6;
 
 const UF2_MAGIC = [0x0a324655, 0x9e5d5157, 0x0ab16f30];
-const UF2_BLOCK = 512;
 const UF2_NOT_MAIN_FLASH = 1;
+export const UF2_BLOCK = 512;
 
-/** The blocks of a UF2 file as [offset in the flash, bytes]; throws Error for anything else. */
+/** A block of a UF2 file: {offset in the flash, bytes, number, count}; null for what is not for the flash. */
+export function readBlock(file, at) {
+  const word = (k) => file.readUInt32LE(at + k);
+  if (word(0) !== UF2_MAGIC[0] || word(4) !== UF2_MAGIC[1] || word(UF2_BLOCK - 4) !== UF2_MAGIC[2]) return null;
+  if (word(8) & UF2_NOT_MAIN_FLASH) return null;
+  const offset = word(12) - FLASH_START;
+  const size = word(16);
+  if (offset < 0 || offset + size > FLASH_SIZE) return null;
+  return { offset, bytes: file.subarray(at + 32, at + 32 + size), number: word(20), count: word(24) };
+}
+
+/** The blocks of a UF2 file; throws Error when it has none or something else in between. */
 export function readUf2(path) {
   const file = fs.readFileSync(path);
   const blocks = [];
   for (let at = 0; at + UF2_BLOCK <= file.length; at += UF2_BLOCK) {
-    const word = (k) => file.readUInt32LE(at + k);
-    if (word(0) !== UF2_MAGIC[0] || word(4) !== UF2_MAGIC[1] || word(UF2_BLOCK - 4) !== UF2_MAGIC[2])
-      throw new Error(`${path} is not a UF2 file: block ${at / UF2_BLOCK} lacks its magic numbers.`);
-    if (word(8) & UF2_NOT_MAIN_FLASH) continue;
-    const address = word(12);
-    const size = word(16);
-    if (address < 0x10000000 || address + size > 0x10000000 + FLASH_SIZE)
-      throw new Error(`${path} has a block for 0x${address.toString(16)}, which is not in the flash.`);
-    blocks.push([address - 0x10000000, file.subarray(at + 32, at + 32 + size)]);
+    const block = readBlock(file, at);
+    if (!block) throw new Error(`${path} is not a UF2 file for this flash: see its block ${at / UF2_BLOCK}.`);
+    blocks.push(block);
   }
   if (!blocks.length) throw new Error(`${path} holds no block for the flash.`);
   return blocks;
@@ -58,12 +64,15 @@ export class Flash {
     else fs.readSync(this.file, this.bytes, 0, FLASH_SIZE, 0);
   }
 
-  /** Puts a UF2 image in, as the board in BOOTSEL does; the rest of the flash keeps what it holds. */
+  /** Puts a UF2 image in; the rest of the flash keeps what it holds. */
   install(path) {
-    for (const [offset, block] of readUf2(path)) {
-      this.bytes.set(block, offset);
-      if (this.file >= 0) fs.writeSync(this.file, block, 0, block.length, offset);
-    }
+    for (const { offset, bytes } of readUf2(path)) this.put(offset, bytes);
+  }
+
+  /** Puts bytes in as the boot ROM does, which erases what it programs. */
+  put(offset, bytes) {
+    this.bytes.set(bytes, offset);
+    this.keep(offset, bytes.length);
   }
 
   /** Erases whole sectors; returns the cycles it takes. */

@@ -25,7 +25,7 @@ function caseText([name, bits, effect], number, timing) {
 }
 
 /** The function that runs `core` until its clock's run ends, it sleeps, or stops at an undefined instruction. */
-export function makeInterpreter(timing, isWatching) {
+export function makeInterpreter(timing, isWatching, isProfiling) {
   const cases = INSTRUCTIONS.map((instruction, number) => caseText(instruction, number, timing)).join('\n');
   // Two instructions come with one fetch of 32 bits; the cache is asked once for both.
   const fetched = timing === 'cache'
@@ -33,6 +33,10 @@ export function makeInterpreter(timing, isWatching) {
     : '';
   const watched = isWatching
     ? 'if (WATCHED[(pc + delta) >> 1] !== 0) { clock.left = left; core.onAddress(pc, clock.cycles); left = clock.left; }'
+    : '';
+  // The time since the last instruction began is the last one's, with what its accesses and exceptions took.
+  const profiled = isProfiling
+    ? 'core.profile.step((pc + delta) >> 1, clock.end - left);'
     : '';
   const text = `'use strict'; return function execute(core) {
     const clock = core.clock, cache = core.cache;
@@ -43,6 +47,7 @@ export function makeInterpreter(timing, isWatching) {
     let pc = core.pc, left = clock.left, delta = FETCH[pc >>> 28], word = 1;
     let nz = core.nz, zz = core.zz, c = core.c, vv = core.vv;
     run: while (left > 0) {
+      ${profiled}
       ${watched}
       ${fetched}
       const i = CODE[(pc + delta) >> 1];

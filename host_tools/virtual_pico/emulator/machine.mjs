@@ -1,6 +1,7 @@
 // The board: a chip that can be reset, its flash, the cable, and what the modules hang on it.
 
 import { boot, installBootRom } from './bootrom.mjs';
+import { Bootsel, isBootable } from './bootsel.mjs';
 import { Chip } from './chip.mjs';
 import { addCommands } from './commands.mjs';
 import { Flash } from './flash.mjs';
@@ -27,8 +28,10 @@ export class Machine {
     this.modules = options.modules ?? MODULES;
     this.watchdogKept = { scratch: new Uint32Array(8), reason: 0 };
     this.resets = 0;
-    this.inBootsel = false;
+    this.bootsel = null; // the drive, while the board waits for firmware
+    this.saidStopped = '';
     this.isOff = false;
+    this.isButtonHeld = options.bootsel ?? false;
     this.watchers = {};
     this.marks = new Marks(this);
     this.timing = options.timing ?? 'ideal';
@@ -64,7 +67,8 @@ export class Machine {
     for (const attach of this.modules) attach(this);
     this.setTiming(this.timing);
     this.marks.apply();
-    boot(this);
+    if (isBootable(this.memory.flash8) && !this.isButtonHeld) boot(this);
+    else this.enterBootsel();
   }
 
   requestReset() {
@@ -73,6 +77,7 @@ export class Machine {
   }
 
   reset() {
+    this.isButtonHeld = false;
     for (const callback of this.onReset) callback();
     this.nanosBefore = this.nanos;
     this.cyclesBefore = this.cycles;
@@ -93,11 +98,21 @@ export class Machine {
     this.requestReset();
   }
 
+  /** The boot ROM waits for firmware; the chip runs nothing. */
   enterBootsel() {
-    this.inBootsel = true;
-    this.tell('The board is in BOOTSEL: its USB drive is not emulated.');
-    this.chip.core.stopped = 'BOOTSEL';
+    this.bootsel = new Bootsel(this.options.volume ?? '');
+    this.chip.core.stopped = 'BOOTSEL, waiting for firmware,';
+    this.saidStopped = this.chip.core.stopped;
     this.clock.interrupt();
+  }
+
+  /** Looks at the drive; restarts the board when firmware has come. Returns true then. */
+  pollBootsel() {
+    if (!this.bootsel.poll(this.flash)) return false;
+    this.bootsel.close();
+    this.bootsel = null;
+    this.reset();
+    return true;
   }
 
   /** "ideal": no wait states, exceptions cost nothing; "cache": see timing.mjs. */
@@ -119,14 +134,15 @@ export class Machine {
     if (watcher !== undefined) watcher(this.clock.cycles);
   }
 
-  /** Runs for `cycles`; returns false when nothing more can run until a reset. */
+  /** Runs for `cycles`, or up to a reset; not in BOOTSEL. */
   run(cycles) {
-    const goesOn = this.chip.core.run(cycles);
-    if (this.chip.isLeaving && !this.isOff) {
-      this.reset();
-      return true;
+    this.chip.core.run(cycles);
+    const { stopped, PC } = this.chip.core;
+    if (stopped !== this.saidStopped) {
+      this.saidStopped = stopped;
+      if (stopped) this.tell(`The core stands still: ${stopped} at 0x${PC.toString(16)}.`);
     }
-    return goesOn;
+    if (this.chip.isLeaving && !this.isOff) this.reset();
   }
 }
 

@@ -2,6 +2,7 @@
 //
 //   firmware   UF2 that goes into a new flash image     flash    the image's file
 //   port_fd    PTY master                               control  path of the control socket
+//   volume     folder that is the drive of BOOTSEL; bootsel: true while its button is held at power-on
 //   pace       "real": never faster than time itself; "free": as fast as it can, idle time is skipped
 //   plant_read_fd, plant_write_fd, seed, faults, trace: for the modules
 
@@ -11,6 +12,7 @@ import { Port } from './port.mjs';
 
 const SLICE_NANOS = 1e6; // emulated at a time
 const BURST_MS = 5; // before the port and the control channel are looked at
+const BOOTSEL_MS = 50; // between two looks at the drive
 const LAG_MS = 20; // time lost by a busy chip is not made up for beyond this
 
 const options = JSON.parse(process.argv[2] ?? '{}');
@@ -28,14 +30,13 @@ function burst() {
   let ahead = 0;
   let now = began;
   do {
-    const goesOn = machine.run(Math.round(SLICE_NANOS / machine.clock.nanosPerCycle));
+    machine.run(Math.round(SLICE_NANOS / machine.clock.nanosPerCycle));
     if (machine.isOff) process.exit(0);
-    now = performance.now();
-    if (!goesOn) {
-      process.stderr.write(`The chip stands still: ${machine.chip.core.stopped} at 0x${machine.chip.core.PC.toString(16)}\n`);
-      setInterval(() => {}, 1e6); // until it is ended; the port stays, as a dead board's does
+    if (machine.bootsel) {
+      setTimeout(waitForFirmware, BOOTSEL_MS);
       return;
     }
+    now = performance.now();
     ahead = (machine.nanos - chipStart) / 1e6 - (now - wallStart);
     if (ahead < -LAG_MS) {
       wallStart = now;
@@ -44,6 +45,11 @@ function burst() {
   } while (now - began < BURST_MS && (ahead < 0.5 || options.pace === 'free'));
   if (ahead > 0.5 && options.pace !== 'free') setTimeout(burst, ahead);
   else setImmediate(burst);
+}
+
+function waitForFirmware() {
+  if (machine.pollBootsel()) burst();
+  else setTimeout(waitForFirmware, BOOTSEL_MS);
 }
 
 process.on('SIGTERM', () => process.exit(0));

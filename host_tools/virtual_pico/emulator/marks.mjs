@@ -2,7 +2,8 @@
 // often the second event did not come before the first came again.
 //
 // Events: "irq:N" the first instruction of interrupt N's handler is about to run, "end:N" it has returned,
-// "pc:ADDRESS" the instruction there is about to run, "note:NAME" a peripheral says so (machine.note).
+// "pc:ADDRESS" the instruction there is about to run, "write:ADDRESS" the core writes the register there (a whole
+// word, not in SRAM), "note:NAME" a peripheral says so (machine.note).
 
 const MOST = 1 << 20; // samples kept; what comes later is counted only
 const FIRST_IRQ = 16;
@@ -96,16 +97,19 @@ export class Marks {
     };
     const tables = { irq: [], end: [] };
     const addresses = new Map();
+    const writes = new Map();
     machine.watchers = {};
     for (const event of Object.keys(listeners)) {
       const [kind, what] = event.split(':');
       if (kind === 'note') machine.watchers[what] = tell(event);
+      else if (kind === 'write') writes.set(Number(what), tell(event));
       else if (kind === 'pc') addresses.set(Number(what) & ~1, tell(event));
       else tables[kind][Number(what) + FIRST_IRQ] = tell(event);
     }
     const { clock } = machine;
     core.onException = tables.irq.length ? (number) => tables.irq[number]?.(clock.cycles) : null;
     core.onReturn = tables.end.length ? (number) => tables.end[number]?.(clock.cycles) : null;
+    core.onWrite = writes.size ? writes : null;
     core.watch(addresses);
   }
 }
@@ -113,6 +117,6 @@ export class Marks {
 function checkEvent(event) {
   const [kind, what] = String(event).split(':');
   const isNumber = Number.isInteger(Number(what)) && what !== '';
-  if (kind === 'note' ? !what : !(['irq', 'end', 'pc'].includes(kind) && isNumber))
-    throw new Error(`${event} is no event: irq:N, end:N, pc:ADDRESS or note:NAME.`);
+  if (kind === 'note' ? !what : !(['irq', 'end', 'pc', 'write'].includes(kind) && isNumber))
+    throw new Error(`${event} is no event: irq:N, end:N, pc:ADDRESS, write:ADDRESS or note:NAME.`);
 }

@@ -171,7 +171,7 @@ test('a file of another size is refused, as is what is no UF2', (t) => {
   const file = scratchFile(t);
   fs.writeFileSync(file, Buffer.alloc(1000));
   assert.throws(() => new Flash(new Memory().flash8, file, () => null), /has 1000 bytes; an image of the flash/);
-  assert.throws(() => readUf2(file), /not a UF2 file: block 0/);
+  assert.throws(() => readUf2(file), /not a UF2 file for this flash: see its block 0/);
 });
 
 // ---- Soft float

@@ -1,6 +1,9 @@
 // MicroPython's own code on our core, and on rp2040js's beside it.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import test from 'node:test';
 import { Machine } from '../../../host_tools/virtual_pico/emulator/machine.mjs';
 import { RP2040, SimulationClock } from '../../../host_tools/virtual_pico/emulator/stock.mjs';
@@ -30,7 +33,8 @@ class Board {
     const end = this.machine.nanos + seconds * 1e9;
     while (!this.text.includes(wanted)) {
       assert.ok(this.machine.nanos < end, `no ${JSON.stringify(wanted)} in ${JSON.stringify(this.text.slice(-300))}`);
-      assert.ok(this.machine.run(125e3), this.machine.chip.core.stopped);
+      this.machine.run(125e3);
+      assert.equal(this.machine.chip.core.stopped, '');
     }
     return this.text;
   }
@@ -205,7 +209,70 @@ test('a chip that stands still after a fault says what it was', { skip }, () => 
   const board = booted();
   board.ask('@micropython.viper\ndef peek(at: int) -> int:\n p = ptr32(at)\n return p[0]');
   board.type(`${CTRL_A}peek(0x20000002)\n${CTRL_D}`);
-  for (let n = 0; n < 200 && board.machine.run(125e3); n++);
+  for (let n = 0; n < 200 && !board.machine.chip.core.stopped; n++) board.machine.run(125e3);
   assert.match(board.said.join(), /unaligned access to 0x20000002/);
-  assert.match(board.machine.chip.core.stopped, /BKPT/);
+  assert.match(board.said.join(), /core stands still: BKPT/);
+});
+
+test('the watchdog resets a core that stands still', { skip }, () => {
+  const board = booted();
+  board.ask('@micropython.viper\ndef peek(at: int) -> int:\n p = ptr32(at)\n return p[0]');
+  board.type(`${CTRL_A}import machine; w = machine.WDT(timeout=100); peek(0x20000002)\n${CTRL_D}`);
+  const { machine } = board;
+  for (let n = 0; n < 2000 && machine.resets === 0; n++) machine.run(125e3);
+  assert.match(board.said.join(), /core stands still/);
+  assert.equal(machine.resets, 1);
+  board.text = '';
+  board.until('>>> ');
+});
+
+test('a profile says where the cycles go', { skip }, () => {
+  const board = booted();
+  const { machine } = board;
+  const before = machine.cycles;
+  machine.commands.profile_start();
+  board.ask('print(sum(range(1000)))');
+  const rows = machine.commands.profile({});
+  const [cycles, times] = [1, 2].map((k) => rows.reduce((sum, row) => sum + row[k], 0));
+  assert.ok(cycles > times && cycles <= machine.cycles - before);
+  assert.ok(rows.every(([address]) => address % 2 === 0));
+  assert.deepEqual(machine.commands.profile({ first: 0x20000000, last: 0x10000000 }), []);
+  machine.commands.profile_stop();
+  assert.throws(() => machine.commands.profile({}), /profile_start/);
+});
+
+test('writes of a register are measured', { skip }, () => {
+  const board = booted();
+  const { machine } = board;
+  machine.commands.measure({ name: 'blink', from: `write:${0xd0000014}`, to: `write:${0xd0000018}` });
+  board.ask('import machine\nfor n in range(20): machine.mem32[0xd0000014] = 1 << 25; machine.mem32[0xd0000018] = 1 << 25');
+  const { blink } = machine.commands.measures();
+  assert.equal(blink.count, 20);
+  assert.ok(blink.median > 100 && blink.median < 20000, JSON.stringify(blink));
+});
+
+test('a flash without a second stage waits in BOOTSEL for a UF2 file, in pieces too', { skip }, (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'eesm-bootsel-'));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const volume = path.join(folder, 'RPI-RP2');
+  const board = new Board({ firmware: undefined, volume });
+  const { machine } = board;
+  assert.match(fs.readFileSync(path.join(volume, 'INFO_UF2.TXT'), 'latin1'), /Board-ID: RPI-RP2/);
+  assert.equal(machine.pollBootsel(), false);
+  const uf2 = fs.readFileSync(firmware);
+  const file = path.join(volume, 'firmware.uf2');
+  fs.writeFileSync(file, uf2.subarray(0, 100_000));
+  assert.equal(machine.pollBootsel(), false);
+  fs.appendFileSync(file, uf2.subarray(100_000));
+  assert.equal(machine.pollBootsel(), true);
+  assert.ok(!fs.existsSync(volume));
+  board.until('>>> ');
+});
+
+test('machine.bootloader() leads to BOOTSEL, and the button held at power-on does', { skip }, () => {
+  const board = booted();
+  board.type(`${CTRL_A}import machine; machine.bootloader()\n${CTRL_D}`);
+  for (let n = 0; n < 2000 && !board.machine.bootsel; n++) board.machine.run(125e3);
+  assert.ok(board.machine.bootsel);
+  assert.ok(new Board({ bootsel: true }).machine.bootsel);
 });
