@@ -141,6 +141,24 @@ for n in range({count}):
         assert mpremote(pico, "exec", "print('alive')") == "alive\n"
 
 
+def test_a_board_ends_with_the_program_that_keeps_it(tmp_path: Path) -> None:
+    program = f"""\
+import os, sys
+from pathlib import Path
+from host_tools.virtual_pico.pico import VirtualPico
+pico = VirtualPico("", flash=Path({str(tmp_path / "flash.bin")!r}), registry=Path({str(tmp_path)!r})).start()
+pico.control("counters")
+print(pico.pid, flush=True)
+os._exit(1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    pid = int(done.stdout)
+    end = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and find_virtual(tmp_path):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_two_boards_have_two_identities(tmp_path: Path) -> None:
     script = "import machine; print(machine.unique_id().hex())"
     said = []

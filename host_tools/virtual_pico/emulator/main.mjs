@@ -53,4 +53,7 @@ function waitForFirmware() {
 }
 
 process.on('SIGTERM', () => process.exit(0));
+// The board goes with the program that keeps it, however that ends.
+const keeper = process.ppid;
+setInterval(() => process.ppid === keeper || process.exit(0), 500);
 burst();
