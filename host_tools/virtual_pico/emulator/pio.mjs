@@ -1,16 +1,20 @@
 // Programmable I/O (RP2040 datasheet chapter 3): rp2040js's state machines on the chip's own time.
 //
 // rp2040js runs them by setTimeout, so that an instruction takes whatever the host's clock says. Here each machine
-// knows the cycle of its next instruction. Instructions that others can see, or that look at a pin, run at their own
-// cycle; those that only move registers run ahead of it. A machine that waits costs nothing until something it waits
-// for changes; so does one that polls, from the moment its state comes back with nothing seen to have happened:
-// its loop is then known, and is entered again at the right place when a pin or a FIFO changes.
+// knows the cycle of its next instruction, and costs something only when others could see a difference:
+//     What others can see (FIFOs, flags, pins) is done at its own cycle, as an event of the clock.
+//     What only reads pins and moves registers runs ahead of it. When a pin or FIFO that it may have read changes
+//     in the time that it is ahead of, it is taken back to where it began to run ahead, and goes there again.
+//     A machine that waits sleeps until something changes. So does one that polls, from the moment its state comes
+//     back with nothing seen to have happened: its loop is known then, and is entered again at the right place.
 //
 // Inputs pass two flip-flops (section 3.5.6.3) unless INPUT_SYNC_BYPASS has their bit.
 
 import { FIFO, RPPIO, StateMachine } from './stock.mjs';
 
 const CTRL = 0x000;
+const TXF0 = 0x010;
+const TXF3 = 0x01c;
 const RXF0 = 0x020;
 const RXF3 = 0x02c;
 const INPUT_SYNC_BYPASS = 0x038;
@@ -22,7 +26,7 @@ const SM3_PINCTRL = 0x10c + 0x18;
 const SM_STRIDE = 0x18;
 
 const SYNC_CYCLES = 2;
-const AHEAD = 64; // instructions that may run before their time
+const AHEAD = 64; // instructions that run before their time at most
 const WAIT_PIN = 1;
 const ALL_PINS = 0x3fffffff;
 
@@ -33,7 +37,6 @@ const OUT = 3;
 const MOV = 5;
 const SET = 7;
 const PINS = 0;
-const STATUS = 5;
 
 /** A mask of `count` pins from `base` on, round the end of 32. */
 function pinRange(base, count) {
@@ -53,8 +56,14 @@ class Machine extends StateMachine {
     this.isAsleep = true; // nothing to do until poked
     this.loop = 0; // cycles of the loop that it polls in, 0: none is known
     this.isExecuting = false;
-    this.snapshot = null;
+    this.effects = 0; // counts what makes two turns of a loop different
+    this.snapshot = { isTaken: false };
     this.turns = 0;
+    this.start = { isTaken: false }; // where it began to run ahead
+    this.lastAhead = 0; // cycle of the last instruction that it ran ahead
+    this.watchedPins = 0;
+    this.isMoving = false;
+    this.movedPins = 0xffffffff;
     this.outputShiftCount = 32;
     this.waiting = false;
   }
@@ -75,12 +84,12 @@ class Machine extends StateMachine {
   }
 
   updateDMARx() {
-    if (this.pio.effects !== undefined) this.pio.effects += 1;
+    this.effects += 1;
     super.updateDMARx();
   }
 
   updateDMATx() {
-    if (this.pio.effects !== undefined) this.pio.effects += 1;
+    this.effects += 1;
     super.updateDMATx();
   }
 
@@ -106,7 +115,7 @@ class Machine extends StateMachine {
 
   /** Wakes it: at its first cycle that is not over it goes on. */
   poke() {
-    this.snapshot = null;
+    this.snapshot.isTaken = false;
     if (!this.enabled || !this.isAsleep) return;
     const { now } = this.pio;
     this.catchUp(now);
@@ -144,10 +153,23 @@ class Machine extends StateMachine {
     if (this.waiting && !this.isAsleep) this.isAsleep = true;
   }
 
+  /** Writes the registers of the machine to `place`. */
+  keep(place) {
+    place.isTaken = true;
+    place.due = this.due;
+    place.pc = this.pc;
+    place.x = this.x;
+    place.y = this.y;
+    place.isr = this.inputShiftReg;
+    place.isrCount = this.inputShiftCount;
+    place.osr = this.outputShiftReg;
+    place.osrCount = this.outputShiftCount;
+  }
+
   /** Sleeps when the machine is as it was at an earlier turn and nothing that others see happened since. */
   seekLoop() {
-    const { snapshot: old, pio } = this;
-    if (old !== null && old.effects === pio.effects) {
+    const old = this.snapshot;
+    if (old.isTaken && old.effects === this.effects) {
       if (
         old.pc === this.pc &&
         old.x === this.x &&
@@ -164,36 +186,57 @@ class Machine extends StateMachine {
       // The snapshot is taken anew after 1, 2, 4 .. turns, so that a loop of any number of turns is found.
       this.turns += 1;
       if (this.turns < old.patience) return;
-    }
+      old.patience = Math.min(old.patience * 2, 1024);
+    } else old.patience = 1;
     this.turns = 0;
-    this.snapshot = {
-      effects: pio.effects,
-      patience: old === null ? 1 : Math.min(old.patience * 2, 1024),
-      due: this.due,
-      pc: this.pc,
-      x: this.x,
-      y: this.y,
-      isr: this.inputShiftReg,
-      isrCount: this.inputShiftCount,
-      osr: this.outputShiftReg,
-      osrCount: this.outputShiftCount,
-    };
+    old.effects = this.effects;
+    this.keep(old);
   }
 
-  /** True when the next instruction reads and writes nothing but this machine's registers. */
-  get isInternal() {
+  /** Does at once what nobody can see, up to `horizon`. */
+  runAhead(horizon) {
+    this.start.isTaken = false;
+    if (this.isAsleep || this.due >= horizon || !this.isInvisible) return;
+    this.keep(this.start);
+    for (let n = 0; n < AHEAD && !this.isAsleep && this.due < horizon && this.isInvisible; n++) {
+      this.lastAhead = this.due;
+      this.advance();
+    }
+  }
+
+  /** Takes back what was done ahead if some of it belongs to cycle `cycle` or later; true if so. */
+  takeBack(cycle) {
+    const { start } = this;
+    if (!start.isTaken || this.lastAhead < cycle) return false;
+    start.isTaken = false;
+    this.due = start.due;
+    this.pc = start.pc;
+    this.x = start.x;
+    this.y = start.y;
+    this.inputShiftReg = start.isr;
+    this.inputShiftCount = start.isrCount;
+    this.outputShiftReg = start.osr;
+    this.outputShiftCount = start.osrCount;
+    this.snapshot.isTaken = false;
+    this.isAsleep = false;
+    this.loop = 0;
+    return true;
+  }
+
+  /** True when the next instruction changes nothing but this machine's registers. */
+  get isInvisible() {
     const opcode = this.pio.instructions[this.pc];
     if (this.sidesetCount > 0) return false;
     const field = (opcode >> 5) & 7;
     switch (opcode >>> 13) {
       case JMP:
-        return field !== 6;
+        return true;
       case IN:
-        return field !== PINS && field !== STATUS && !(this.shiftCtrl & (1 << 16));
+        return !(this.shiftCtrl & (1 << 16)); // autopush
       case OUT:
-        return (field === 1 || field === 2 || field === 3) && !(this.shiftCtrl & (1 << 17));
+        return (field === 1 || field === 2 || field === 3) && !(this.shiftCtrl & (1 << 17)); // autopull
       case MOV:
-        return (opcode & 7) !== PINS && (opcode & 7) !== STATUS && field !== PINS && field !== 4;
+        return field !== PINS && field !== 4;
       case SET:
         return field === 1 || field === 2;
       default:
@@ -201,10 +244,20 @@ class Machine extends StateMachine {
     }
   }
 
-  /** The pins that instructions within reach look at. */
-  get watchedPins() {
+  executeInstruction(opcode) {
+    this.isMoving = opcode >>> 13 === MOV;
+    super.executeInstruction(opcode);
+  }
+
+  /** MOV from the pins: 32 of them, of which only those are looked at that the program goes on to use. */
+  inSourceValue(source) {
+    const value = super.inSourceValue(source);
+    return source === PINS && this.isMoving ? (value & this.movedPins) >>> 0 : value;
+  }
+
+  /** Instructions within reach: from where it is and from the wrap's target, along jumps; all after a computed one. */
+  get reachable() {
     const { instructions } = this.pio;
-    let mask = 0;
     const reached = new Set();
     const open = [this.pc, this.wrapBottom];
     while (open.length) {
@@ -212,12 +265,36 @@ class Machine extends StateMachine {
       if (reached.has(place)) continue;
       reached.add(place);
       const opcode = instructions[place];
+      const [kind, field] = [opcode >>> 13, (opcode >> 5) & 7];
+      open.push(place === this.wrapTop ? this.wrapBottom : (place + 1) & 31);
+      if (kind === JMP) open.push(opcode & 31);
+      if ((kind === OUT && field === 5) || (kind === MOV && field === 5)) for (let k = 0; k < 32; k++) open.push(k);
+    }
+    return [...reached].map((place) => instructions[place]);
+  }
+
+  /** How many of the low bits of scratch register `register` (1 X, 2 Y) the instructions in `words` can tell apart. */
+  usedBits(words, register) {
+    let bits = 0;
+    for (const opcode of words) {
+      const [kind, field] = [opcode >>> 13, (opcode >> 5) & 7];
+      if (kind === IN && field === register) bits = Math.max(bits, opcode & 31 || 32);
+      if (kind === MOV && (opcode & 7) === register) bits = 32;
+      if (kind === JMP && (field === 5 || field === 2 * register - 1 || field === 2 * register)) bits = 32;
+    }
+    return bits;
+  }
+
+  /** The pins that instructions within reach look at. */
+  findWatchedPins() {
+    const words = this.reachable;
+    let mask = 0;
+    let moved = 0;
+    for (const opcode of words) {
       const field = (opcode >> 5) & 7;
       const low = opcode & 31;
-      open.push(place === this.wrapTop ? this.wrapBottom : (place + 1) & 31);
       switch (opcode >>> 13) {
         case JMP:
-          open.push(low);
           if (field === 6) mask |= 1 << this.jmpPin;
           break;
         case WAIT:
@@ -228,14 +305,16 @@ class Machine extends StateMachine {
           if (field === PINS) mask |= pinRange(this.inBase, low || 32);
           break;
         case OUT:
-          if (field === 5 || field === 7) return ALL_PINS; // to wherever, doing whatever
+          if (field === 7) moved = 32; // an instruction out of nowhere
           break;
         case MOV:
-          if ((opcode & 7) === PINS || field === 4 || field === 5) return ALL_PINS;
+          if ((opcode & 7) === PINS) moved = Math.max(moved, field === 1 || field === 2 ? this.usedBits(words, field) : 32);
+          if (field === 4) moved = 32;
           break;
       }
     }
-    return mask & ALL_PINS;
+    this.movedPins = moved > 31 ? 0xffffffff : (1 << moved) - 1;
+    return (mask | (moved ? pinRange(this.inBase, moved) : 0)) & ALL_PINS;
   }
 
   writeUint32(offset, value) {
@@ -286,7 +365,6 @@ class Machine extends StateMachine {
 export class Pio extends RPPIO {
   constructor(chip, index) {
     super(chip, `PIO${index}`, index ? 9 : 7, index);
-    this.effects = 0; // counts what others can see
     this.seen = 0; // inputs behind the synchronisers
     this.now = 0;
     this.watched = 0;
@@ -309,52 +387,60 @@ export class Pio extends RPPIO {
     this.schedule();
   }
 
-  /** Does everything that is due up to `cycle`. */
-  runTo(cycle) {
+  /** Does everything that is due up to `cycle`; nothing runs ahead of `horizon`. */
+  runTo(cycle, horizon = Infinity) {
     const { arriving, machines } = this;
     for (;;) {
       const change = arriving.length > 0 ? arriving[0][0] : Infinity;
       let first = null;
-      for (const machine of machines)
+      for (let k = 0; k < 4; k++) {
+        const machine = machines[k];
         if (machine.enabled && !machine.isAsleep && (first === null || machine.due < first.due)) first = machine;
+      }
       if (change <= cycle && (first === null || first.due >= change)) {
-        // Machines that poll do what they still do before the change.
-        this.now = change;
-        const behind = machines.filter((machine) => machine.loop > 0 && machine.isAsleep && machine.due < change);
-        if (behind.length > 0) {
-          for (const machine of behind) machine.poke();
-          continue;
-        }
-        const [, bit, level] = arriving.shift();
-        this.seen = level ? this.seen | bit : this.seen & ~bit;
-        this.effects += 1;
-        for (const machine of machines) machine.poke();
+        this.takeArrival(change);
         continue;
       }
       if (first === null || first.due > cycle) break;
       this.now = first.due;
       first.advance();
       this.checkChangedPins();
-      for (let n = 0; n < AHEAD && !first.isAsleep && first.isInternal; n++) first.advance();
+      first.runAhead(Math.min(change, horizon));
     }
     this.now = cycle;
   }
 
-  /** Brings everything to this cycle before somebody looks or changes something. */
-  bringUp() {
-    const { cycles } = this.rp2040.clock;
-    this.runTo(cycles);
-    for (const machine of this.machines) {
-      if (!machine.enabled || !machine.isAsleep || machine.loop === 0) continue;
+  /** An input gets through to the machines at `change`, unless some of them are not yet, or no longer, there. */
+  takeArrival(change) {
+    const { arriving, machines } = this;
+    const [, bit, level] = arriving[0];
+    this.now = change;
+    let isEarly = false;
+    for (const machine of machines) {
+      if (!machine.enabled || !(machine.watchedPins & bit)) continue;
+      if (machine.takeBack(change)) isEarly ||= machine.due < change;
+      else if (machine.isAsleep && machine.loop > 0 && machine.due < change) {
+        machine.poke();
+        isEarly ||= machine.due < change;
+      }
+    }
+    if (isEarly) return;
+    arriving.shift();
+    this.seen = level ? this.seen | bit : this.seen & ~bit;
+    for (const machine of machines) {
+      if (!(machine.watchedPins & bit)) continue;
+      machine.effects += 1;
       machine.poke();
     }
-    this.runTo(cycles);
   }
 
-  wakeAll() {
-    this.effects += 1;
-    for (const machine of this.machines) machine.poke();
-    this.schedule();
+  /** Brings a machine exactly to this cycle, before somebody changes its FIFOs or registers. */
+  bringUp(machine) {
+    const { cycles } = this.rp2040.clock;
+    if (!machine.enabled) return;
+    const isBack = machine.takeBack(cycles + 0.001);
+    if (machine.isAsleep && machine.loop > 0) machine.poke();
+    if (isBack || !machine.isAsleep) this.runTo(cycles, cycles + 0.001);
   }
 
   schedule() {
@@ -366,32 +452,48 @@ export class Pio extends RPPIO {
   }
 
   irqUpdated() {
-    this.effects += 1;
+    for (const machine of this.machines) if (machine.isExecuting) machine.effects += 1;
     super.irqUpdated();
   }
 
-  checkChangedPins() {
-    if (this.oldPinValues === this.pinValues && this.oldPinDirections === this.pinDirections) return;
-    this.effects += 1;
-    super.checkChangedPins();
+  // Even a write that changes nothing shows: another machine may have changed the pin before the next one.
+  pinValuesChanged(value, first, count) {
+    for (const machine of this.machines) if (machine.isExecuting) machine.effects += 1;
+    super.pinValuesChanged(value, first, count);
+  }
+
+  pinDirectionsChanged(value, first, count) {
+    for (const machine of this.machines) if (machine.isExecuting) machine.effects += 1;
+    super.pinDirectionsChanged(value, first, count);
   }
 
   readUint32(offset) {
-    this.bringUp();
+    this.runTo(this.rp2040.clock.cycles);
+    const isFifo = offset >= RXF0 && offset <= RXF3;
+    const machine = this.machines[(offset - RXF0) >> 2];
+    if (isFifo) this.bringUp(machine);
     const value = super.readUint32(offset) >>> 0;
-    if (offset >= RXF0 && offset <= RXF3) this.wakeAll();
-    else this.schedule();
+    if (isFifo) machine.poke();
+    this.schedule();
     return value;
   }
 
   writeUint32(offset, value) {
-    this.bringUp();
-    if (offset === CTRL) this.control(value);
-    else super.writeUint32(offset, value);
-    this.checkChangedPins();
-    if (offset === CTRL || (offset >= INSTR_MEM0 && offset <= SM3_PINCTRL)) this.watch();
-    if (offset === INPUT_SYNC_BYPASS) this.inputSyncBypass = value;
-    this.wakeAll();
+    this.runTo(this.rp2040.clock.cycles);
+    if (offset >= TXF0 && offset <= TXF3) {
+      const machine = this.machines[(offset - TXF0) >> 2];
+      this.bringUp(machine);
+      super.writeUint32(offset, value);
+      machine.poke();
+    } else {
+      for (const machine of this.machines) this.bringUp(machine);
+      if (offset === CTRL) this.control(value);
+      else super.writeUint32(offset, value);
+      this.checkChangedPins();
+      if (offset === CTRL || (offset >= INSTR_MEM0 && offset <= SM3_PINCTRL)) this.watch();
+      for (const machine of this.machines) machine.poke();
+    }
+    this.schedule();
   }
 
   control(value) {
@@ -404,7 +506,8 @@ export class Pio extends RPPIO {
         machine.due = this.now + 1;
         machine.isAsleep = false;
         machine.loop = 0;
-        machine.snapshot = null;
+        machine.snapshot.isTaken = false;
+        machine.start.isTaken = false;
       }
       machine.enabled = enabled;
     }
@@ -413,7 +516,10 @@ export class Pio extends RPPIO {
   /** Finds out which pins matter; the others' edges need not be told. */
   watch() {
     let mask = 0;
-    for (const machine of this.machines) if (machine.enabled) mask |= machine.watchedPins;
+    for (const machine of this.machines) {
+      machine.watchedPins = machine.enabled ? machine.findWatchedPins() : 0;
+      mask |= machine.watchedPins;
+    }
     if (mask === this.watched) return;
     this.watched = mask;
     const { bank } = this.rp2040;

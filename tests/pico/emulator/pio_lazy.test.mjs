@@ -54,7 +54,7 @@ function run(seed, isLazy) {
   if (!isLazy) {
     for (const machine of pio.machines) {
       machine.seekLoop = () => {};
-      Object.defineProperty(machine, 'isInternal', { value: false });
+      Object.defineProperty(machine, 'isInvisible', { value: false });
     }
   }
   for (const pin of OUTPUTS) bench.write(IO + 8 * pin + 4, 6);
