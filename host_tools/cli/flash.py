@@ -54,7 +54,7 @@ def flash(
     volumes = [volume] if volume else bootsel.find_volumes()
     if volume or (volumes and not port):
         install(volumes, uf2, yes)
-        if volume and not port and not wait_for_port():
+        if not port and not wait_for_port():
             shown.print("MicroPython is installed. When the board has restarted: eesm flash")
             return OK
     device = choose(port, unit, board)

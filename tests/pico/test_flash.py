@@ -16,14 +16,16 @@ from pathlib import Path
 import pytest
 
 from host_tools import build, units
+from host_tools.cli.entry import run
 from host_tools.client import Drive
 from host_tools.connection import open_port
 from host_tools.devices import Device
-from host_tools.flash import flash_folder
+from host_tools.flash import bootsel, flash_folder
 from host_tools.flash.errors import BoardGone
 from host_tools.flash.plan import MANIFEST, hash_of, read_folder
 from host_tools.flash.reach import Port, reach_prompt
 from host_tools.link_errors import Refused
+from host_tools.virtual_pico.firmware_build import find_firmware
 from host_tools.virtual_pico.pico import VirtualPico
 
 BOARD = "rpi_pico"
@@ -117,6 +119,21 @@ def test_mpremote_finds_the_files(pico: VirtualPico, built: dict[str, Path]) -> 
     command = [sys.executable, "-m", "mpremote", "connect", pico.port, "resume", "fs", "cat", ":unit.json"]
     said = subprocess.run(command, capture_output=True, timeout=120, check=True).stdout
     assert said == (built["brisk"] / "unit.json").read_bytes()
+
+
+def test_bare_board_takes_micropython_and_then_the_files(
+    built: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with VirtualPico("", flash=tmp_path / "flash.bin", bootsel=True, registry=tmp_path) as pico:
+        end = time.monotonic() + 30
+        while not bootsel.find_volumes([pico.volume]) and time.monotonic() < end:
+            time.sleep(0.1)
+        command = ["flash", "a", "--volume", str(pico.volume), "--port", pico.port, "--no-restart"]
+        assert run([*command, "--uf2", str(find_firmware()), "--yes"]) == 0
+        assert "Uploaded" in capsys.readouterr().out
+        found = read_hashes(pico)
+    del found[MANIFEST]
+    assert found == {path: hash_of(data) for path, data in read_folder(built["a"]).items()}
 
 
 def test_armed_drive_is_left_armed(pico: VirtualPico, built: dict[str, Path], tmp_path: Path) -> None:
