@@ -54,10 +54,7 @@ const FUNCTIONS = [
     const from = R[1] >>> 0;
     return machine.flash.program(R[0] >>> 0, R[2] >>> 0, (k) => chip.readUint8(from + k));
   }],
-  ['FC', 'flash_flush_cache', (machine) => {
-    machine.flushCache();
-    return 0;
-  }],
+  ['FC', 'flash_flush_cache', (machine) => machine.flushCache()],
   ['CX', 'flash_enter_cmd_xip', () => 0],
   ['UB', 'reset_usb_boot', (machine) => {
     machine.enterBootsel();

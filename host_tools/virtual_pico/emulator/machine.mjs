@@ -10,9 +10,10 @@ import { Memory } from './memory.mjs';
 import { MODULES } from './modules.mjs';
 import { Nvic } from './nvic.mjs';
 import { QspiPads, Ssi } from './ssi.mjs';
-import { EXCEPTION_CYCLES, NO_CYCLES, XipCache } from './timing.mjs';
+import { EXCEPTION_CYCLES, FLUSH_CYCLES, NO_CYCLES, XipCache } from './timing.mjs';
 import { UsbHost } from './usb_host.mjs';
 import { Watchdog } from './watchdog.mjs';
+import { XipControl } from './xip.mjs';
 
 export class Machine {
   /** `port` is the host's end of the serial line, `tell(text)` takes remarks. */
@@ -61,6 +62,7 @@ export class Machine {
     chip.ppb = new Nvic(chip, 'PPB', reset);
     this.ssi = new Ssi(chip, 'SSI', this.identity);
     chip.peripherals[0x18000] = this.ssi;
+    chip.peripherals[0x14000] = new XipControl(chip, 'XIP_CTRL');
     chip.peripherals[0x40018] = new QspiPads(chip, 'IO_QSPI_BASE', this.ssi);
     installBootRom(this, this.memory.rom8, chip.core);
     this.host.attach(chip.usbCtrl);
@@ -124,8 +126,11 @@ export class Machine {
     this.chip.core.setTiming(timing, cache, isCache ? EXCEPTION_CYCLES : NO_CYCLES);
   }
 
+  /** Returns the cycles it takes. */
   flushCache() {
-    this.chip.core.cache?.flush();
+    const { cache } = this.chip.core;
+    cache?.flush();
+    return cache ? FLUSH_CYCLES : 0;
   }
 
   /** Marks an event by name, for those who watch it. */

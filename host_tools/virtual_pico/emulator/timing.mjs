@@ -7,9 +7,9 @@
 // Exceptions (ARM DDI 0484 section 3.6.1): 15 cycles to enter with no wait states; the way out is not documented
 // and taken as long.
 //
-// Not modelled, here or in the ideal counts: contention of core and DMA for the same bank of SRAM, waits of a
-// peripheral clock, the half cycle of prefetch that a branch wastes, the other core, and late arrival and
-// tail-chaining of interrupts. Which way of the cache is replaced is not documented: the older one is taken.
+// Not modelled, here or in the ideal counts: contention of core and DMA for the same bank of SRAM or the same bus,
+// fetches beyond a branch, the other core, and late arrival and tail-chaining of interrupts. Which way of the cache
+// is replaced is not documented: the older one is taken.
 
 const SETS = 1024;
 const READ_CLOCKS = 8 + 4 + 8;
@@ -23,6 +23,11 @@ export class XipCache {
     this.tags = new Int32Array(2 * SETS).fill(-1);
     this.halves = new Uint8Array(2 * SETS); // bit 0: lower word is there, bit 1: upper word
     this.older = new Uint8Array(SETS);
+    this.accesses = 0;
+    this.misses = 0;
+  }
+
+  clearCounters() {
     this.accesses = 0;
     this.misses = 0;
   }
@@ -65,5 +70,7 @@ export class XipCache {
   }
 }
 
+// Clearing the tags takes a cycle a set (section 2.6.3.2).
+export const FLUSH_CYCLES = SETS;
 export const EXCEPTION_CYCLES = { entry: EXCEPTION, exit: EXCEPTION };
 export const NO_CYCLES = { entry: 0, exit: 0 };

@@ -205,6 +205,16 @@ t = time.ticks_us(); f(); print(time.ticks_diff(time.ticks_us(), t))`;
   assert.ok(cache[1].cache_misses > 1000 && cache[1].cache_misses < cache[1].cache_accesses / 10);
 });
 
+test('the counters of the flash cache are the model of it', { skip }, () => {
+  const board = booted({ timing: 'cache' });
+  assert.equal(board.machine.ssi.divider, 2);
+  const counters = 'import machine; print(machine.mem32[0x1400000c], machine.mem32[0x14000010])';
+  const [hits, accesses] = board.ask(counters).split(' ').map(Number);
+  assert.ok(hits > 0.8 * accesses && hits < accesses, `${hits} of ${accesses}`);
+  board.ask('import machine; machine.mem32[0x14000010] = 0');
+  assert.ok(Number(board.ask(counters).split(' ')[1]) < accesses);
+});
+
 test('a chip that stands still after a fault says what it was', { skip }, () => {
   const board = booted();
   board.ask('@micropython.viper\ndef peek(at: int) -> int:\n p = ptr32(at)\n return p[0]');
