@@ -66,10 +66,14 @@ class Machine extends StateMachine {
     this.movedPins = 0xffffffff;
     this.outputShiftCount = 32;
     this.waiting = false;
+    this.clockDivInt = 1;
+    this.clockDivFrac = 0;
+    this.updateDivider();
   }
 
-  get divider() {
-    return (this.clockDivInt || 65536) + (this.clockDivInt ? this.clockDivFrac / 256 : 0);
+  /** Cycles of clk_sys an instruction; INT 0 means 65536 (3.5.5). */
+  updateDivider() {
+    this.divider = this.clockDivInt ? this.clockDivInt + this.clockDivFrac / 256 : 65536;
   }
 
   get inPins() {
@@ -334,6 +338,7 @@ class Machine extends StateMachine {
     this.isExecuting = true;
     super.writeUint32(offset, value);
     this.isExecuting = false;
+    if (offset === 0) this.updateDivider();
   }
 
   /** An instruction from SMx_INSTR (3.5.7): what waited goes on waiting after it, unless it jumps elsewhere. */
@@ -541,8 +546,6 @@ export class Pio extends RPPIO {
       machine.execCtrl = 0x1f << 12;
       machine.shiftCtrl = 0b11 << 18;
       machine.pinCtrl = 0x5 << 26;
-      machine.clockDivInt = 1;
-      machine.clockDivFrac = 0;
       machine.rxFIFO = new FIFO(4);
       machine.txFIFO = new FIFO(4);
       machine.updateDMARx();

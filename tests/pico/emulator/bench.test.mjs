@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { attach } from '../../../host_tools/virtual_pico/emulator/bench.mjs';
-import { ADC, Bench, IO, PADS, PWM, SIO } from './harness.mjs';
+import { ADC, Bench, IO, PADS, PWM, SIO, SPI0 } from './harness.mjs';
 
 const BOARD = {
   chip: 'rp2040',
@@ -279,4 +279,54 @@ test('an overlap is seen whoever causes it, and lasts in the record', () => {
   assert.equal(bridges.a.overlap_cycles_max, 50);
   lab.do('clear_pins');
   assert.equal(lab.do('pins').bridges.a.overlaps, 0);
+});
+
+/** One frame of 16 bits on `port`, with chip select `cs` held low. */
+function frame(lab, port, cs, word) {
+  const base = SPI0 + 0x4000 * port;
+  lab.write(base + 0x10, 2);
+  lab.write(base, (3 << 8) | 15);
+  lab.write(base + 4, 2);
+  lab.write(SIO + 0x24, 1 << cs);
+  lab.write(IO + 8 * cs + 4, 5);
+  lab.write(SIO + 0x18, 1 << cs);
+  lab.write(base + 8, word);
+  lab.pass(200);
+  lab.write(SIO + 0x14, 1 << cs);
+  return lab.read(base + 8);
+}
+
+test('an absolute sensor answers with the place at the moment of the frame', () => {
+  const lab = new Laboratory({ encoder_kind: 'absolute', angle_spi: 0, angle_shift: 0, pin_angle_cs: 17 });
+  lab.plant.answers = () => [0, 0, 0, 0, 0, 0, 16380, 8, 16384];
+  lab.start();
+  lab.pass(2 * N);
+  assert.equal(frame(lab, 0, 17, 0xffff), 16380);
+  lab.pass(3125);
+  assert.equal(frame(lab, 0, 17, 0xffff), 0);
+  lab.write(SIO + 0x14, 1 << 17);
+  lab.write(SPI0 + 8, 0xffff);
+  lab.pass(200);
+  assert.equal(lab.read(SPI0 + 8), 0xffff, 'not selected');
+});
+
+test('a converter on SPI answers for the channel of the frame before', () => {
+  const lab = new Laboratory({
+    converter: 'spi',
+    converter_spi: 1,
+    converter_address_shift: 11,
+    converter_pipeline: 1,
+    pin_converter_cs: 13,
+    pin_adc_multiplexed: undefined,
+    channel_i_a: 0,
+    channel_i_b: 1,
+    channel_i_f: 2,
+    select_i_f: undefined,
+    channel_u_dc: 3,
+    select_u_dc: undefined,
+  });
+  lab.start();
+  lab.pass(2 * N);
+  const [, ...seen] = [1, 2, 3, 0, 1].map((channel) => frame(lab, 1, 13, channel << 11));
+  assert.deepEqual(seen, [2100, 2200, 2300, 2000]);
 });
