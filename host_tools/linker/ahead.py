@@ -104,7 +104,7 @@ def _reads(stmt: Stmt) -> Iterator[Expr | Test]:
 
 
 def _operands(stmt: Stmt) -> Iterator[Expr]:
-    """Expressions that could be computed ahead: words, stack locals, operations; none of a later condition."""
+    """Expressions that could be computed ahead: words, locals, operations; none of a later condition."""
     roots: list[Expr | Test] = []
     if isinstance(stmt, Assign):
         if isinstance(stmt.value, (Op, Neg)):

@@ -95,7 +95,8 @@ def colour(body: Body, price: Price | None = None) -> Body:
 
     `price` gives the cycles of a statement (of an `if`: its condition's) with some locals in registers.
     """
-    body = split_webs(body)
+    if price is None:  # else the price is known of these very statements
+        body = split_webs(body)
     sets: list[set[str]] = [set() for _ in range(REGISTERS)]
     for _ in range(1 if price is None else ROUNDS):
         for number in range(REGISTERS):

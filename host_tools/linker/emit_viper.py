@@ -53,8 +53,11 @@ RANGE_TEST_FROM = 256  # narrower ranges are mostly left, and cheap to compare w
 class ViperEmitter(TextEmitter):
     """Text that the board's compiler turns into the fewest instructions."""
 
-    def __init__(self, layout: Layout, notes: bool = False, facts: Facts | None = None) -> None:
+    def __init__(
+        self, layout: Layout, notes: bool = False, facts: Facts | None = None, near: bool = False
+    ) -> None:
         super().__init__(layout, notes)
+        self.near = near  # to price statements as if every word were within reach
         self.facts = facts
         self.known: State | None = None
         self.registers: list[str] = []
@@ -69,7 +72,19 @@ class ViperEmitter(TextEmitter):
         if self.facts is not None:
             note_tests(routine.body, self.facts)
         self.registers = register_locals(routine)
-        return self.body(routine.body, 1)
+        if not any(routine.windows):
+            return self.body(routine.body, 1)
+        lines: list[str] = []
+        for stmt, start in zip(routine.body, routine.windows, strict=True):
+            lines += [*self.move_window(start, stmt), *self.body([stmt], 1)]
+        return [*lines, *self.move_window(0, routine.body[-1])]
+
+    def move_window(self, start: int, stmt: Stmt) -> list[str]:
+        """The line that lets `p` point to another word of the block, if it must."""
+        step = 4 * (start - self.base)
+        self.base = start
+        sign = "-" if step < 0 else "+"
+        return [f"{self.indent}p = ptr32(int(p) {sign} {abs(step)}){self.note(stmt)}"] if step else []
 
     def branch(self, stmt: If, depth: int, word: str = "if") -> list[str]:
         outside, self.known = self.known, self.facts.at(stmt) if self.facts is not None else None
@@ -116,6 +131,8 @@ class ViperEmitter(TextEmitter):
 
     def expr(self, expr: Expr, outer: int = 0) -> str:
         # `-a` of a local in a register negates the local itself (MicroPython 1.25, every machine).
+        if self.near and isinstance(expr, Load):
+            return "p[1]"
         if isinstance(expr, Neg) and isinstance(expr.value, Local):
             expr = Op("-", Const(0), expr.value)
         if isinstance(expr, Op) and expr.op in COMMUTATIVE and is_simple(expr.left) > is_simple(expr.right):

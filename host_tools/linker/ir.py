@@ -166,6 +166,9 @@ class Routine:
 
     name: str
     body: Body
+    windows: list[int] = field(
+        default_factory=list
+    )  # where `p` points at each statement of `body`; empty: at 0
 
 
 def children(expr: Expr | Test) -> tuple[Expr | Test, ...]:

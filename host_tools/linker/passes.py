@@ -19,12 +19,14 @@ from .propagate import propagate, substitute
 from .ranges import Facts, find_facts, note_tests, use_ranges
 from .report import estimate_bytes
 from .split import split
+from .windows import order_by_time, plan_windows
 
 # algebra: integer identities, known branches closed.  propagate: copies and constants follow to
 # their uses.  substitute: single uses take the expression.  cache: signals live in locals.  dead:
 # writes nobody reads go.  coalesce: both sides of a copy share a name.  layout: busy signals get
 # low words.  split: no branch too long for the board.  colour: few locals, in
 # registers those that save most.  ahead: operands computed ahead into a free register.
+# windows: the block's pointer slides along with the words in use.
 ALL = (
     "algebra",
     "propagate",
@@ -37,6 +39,7 @@ ALL = (
     "split",
     "colour",
     "ahead",
+    "windows",
 )
 ROUNDS = 3
 
@@ -60,13 +63,15 @@ def optimise(
         Routine(routine.name, _improve(body, passes)) for routine, body in zip(routines, bodies, strict=True)
     ]
     names = scalar_names(table)
-    order = order_by_use(improved, names) if "layout" in passes else names
+    order = names
+    if "layout" in passes:
+        order = (order_by_time if "windows" in passes else order_by_use)(improved, names)
     layout = lay_out(table, order, memory_budget)
-    return (
-        [Routine(routine.name, _finish(routine.body, layout, passes, facts)) for routine in improved],
-        layout,
-        facts,
-    )
+    finished = [Routine(routine.name, _finish(routine.body, layout, passes, facts)) for routine in improved]
+    if "windows" in passes:
+        for routine in finished:
+            routine.windows = plan_windows(routine.body, layout)
+    return finished, layout, facts
 
 
 def _clean(body: Body, passes: Collection[str]) -> Body:
@@ -94,7 +99,7 @@ def _improve(body: Body, passes: Collection[str]) -> Body:
 
 def _finish(body: Body, layout: Layout, passes: Collection[str], facts: Facts | None) -> Body:
     if "cache" in passes and "layout" in passes:
-        body = _clean(merge_mirrors(body, layout), passes)
+        body = _clean(merge_mirrors(body, layout, near="windows" in passes), passes)
     if "coalesce" in passes:
         body = coalesce(body, lambda left, right: True)
     if "split" in passes:
@@ -103,8 +108,9 @@ def _finish(body: Body, layout: Layout, passes: Collection[str], facts: Facts | 
         body = split_webs(body)
         if facts is not None:
             note_tests(body, facts)
-        body = colour(body, ViperEmitter(layout, facts=facts).price)
+        emitter = ViperEmitter(layout, facts=facts, near="windows" in passes)
+        body = colour(body, emitter.price)
         if "ahead" in passes:
-            emitter, registers = ViperEmitter(layout, facts=facts), [slot_name(n) for n in range(REGISTERS)]
+            registers = [slot_name(n) for n in range(REGISTERS)]
             body = move_ahead(body, registers, lambda stmt: emitter.price(stmt, registers))
     return body

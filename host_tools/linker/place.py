@@ -102,11 +102,13 @@ def order_by_use(routines: Sequence[Routine], names: Sequence[str]) -> list[str]
     return hot + warm + sorted(cold, key=lambda n: position[n])
 
 
-def merge_mirrors(body: Body, layout: Layout) -> Body:
-    """A copy of a routine's body without the mirrors that do not pay."""
+def merge_mirrors(body: Body, layout: Layout, near: bool = False) -> Body:
+    """A copy of a routine's body without the mirrors that do not pay; `near`: all words cost as a local."""
     usage = Usage(body)
     names = list(usage.tallies)
-    merged = {name for name in names if not usage.keeps(name, word_cost(layout.offset[name]))}
+    merged = {
+        name for name in names if not usage.keeps(name, HOT if near else word_cost(layout.offset[name]))
+    }
     mirrors: Mapping[str, str] = {cache_name(name): name for name in merged}
 
     def change(expr: Expr) -> Expr:

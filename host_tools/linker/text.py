@@ -37,6 +37,7 @@ class TextEmitter:
     def __init__(self, layout: Layout, notes: bool = False) -> None:
         self.layout = layout
         self.notes = notes
+        self.base = 0  # the word of the block to which `p` points
 
     def routine(self, routine: Routine) -> list[str]:
         """Lines of one function."""
@@ -87,7 +88,7 @@ class TextEmitter:
         if isinstance(expr, Local):
             return expr.name
         if isinstance(expr, Load):
-            return f"p[{self.layout.offset[expr.name]}]"
+            return f"p[{self.layout.offset[expr.name] - self.base}]"
         if isinstance(expr, Item):
             return f"p[{self.index(expr)}]"
         if isinstance(expr, Neg):
@@ -100,9 +101,11 @@ class TextEmitter:
 
     def index(self, item: Item) -> str:
         offset, rest = split_index(item, self.layout)
+        offset -= self.base
         if rest is None:
             return str(offset)
-        return f"{self.expr(rest, BINDING['+'])} + {offset}"
+        assert offset != 0, "an index that is a bare local spoils that local on armv6m"
+        return f"{self.expr(rest, BINDING['+'])} {'-' if offset < 0 else '+'} {abs(offset)}"
 
 
 def split_index(item: Item, layout: Layout) -> tuple[int, Expr | None]:

@@ -1,6 +1,6 @@
 """What the board's compiler makes of linked statements: cycles and bytes on armv6m, without running it.
 
-A model of MicroPython's native emitter for viper on Thumb-1 (1.25; 1.20 to 1.29 give the same for these forms):
+A model of MicroPython's native emitter for viper on Thumb-1 (1.25; 1.29 does the same for these forms):
 values wait on a stack of registers, literals and memory; r0 takes loads, r1 results of operations, r2
 right operands; the block's pointer and the first locals live in r4..r6, the other locals on the stack.
 It is the measure by which the linker chooses among equal forms; `tests/linker/test_viper_cost.py` holds

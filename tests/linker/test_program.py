@@ -79,14 +79,16 @@ def test_identity_changes_with_constants_and_stages(tmp_path):
 
 
 def check_indices(text):
-    """Every index is a constant above 0 or ends in + OFFSET with OFFSET > 0."""
+    """Every index is a constant or ends in + OFFSET or - OFFSET with OFFSET > 0."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Subscript):
-            index = node.slice
-            if isinstance(index, ast.BinOp) and isinstance(index.op, ast.Add):
-                index = index.right
+            index, least = node.slice, -(1 << 30)
+            if isinstance(index, ast.UnaryOp):
+                index = index.operand
+            if isinstance(index, ast.BinOp) and isinstance(index.op, (ast.Add, ast.Sub)):
+                index, least = index.right, 1
             assert isinstance(index, ast.Constant), ast.unparse(node)
-            assert isinstance(index.value, int) and index.value > 0, ast.unparse(node)
+            assert isinstance(index.value, int) and index.value >= least, ast.unparse(node)
 
 
 def check_negations(text):
