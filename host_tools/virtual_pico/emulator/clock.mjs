@@ -7,6 +7,8 @@
 
 const SOON = 2 ** 30; // the longest run, so that `left` stays a small integer
 
+const MOST_AT_ONCE = 1e6;
+
 class Alarm {
   constructor(clock, callback, inCycles) {
     this.clock = clock;
@@ -141,7 +143,10 @@ export class Clock {
   ring() {
     const now = this.end - this.left;
     let alarm = this.first;
+    let count = 0;
     while (alarm !== null && alarm.cycle <= now) {
+      // Two alarms that set each other for the same cycle would never let time pass.
+      if (++count > MOST_AT_ONCE) throw new Error(`Alarms ring for ever at cycle ${alarm.cycle}: ${alarm.callback}`);
       this.first = alarm.next;
       alarm.scheduled = false;
       // A callback sees its own cycle, though the instruction that was running may have ended later.

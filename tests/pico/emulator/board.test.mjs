@@ -42,6 +42,13 @@ test('alarms ring in order of time, those of one time in the order they were set
   assert.equal(clock.cycles, 100);
 });
 
+test('an alarm that sets itself for the same cycle for ever is an error, not a standstill', () => {
+  const clock = new Clock();
+  const alarm = clock.createCycleAlarm(() => alarm.scheduleIn(0));
+  alarm.scheduleIn(0);
+  assert.throws(() => clock.ring(), /ring for ever at cycle 0/);
+});
+
 test('an alarm set during a run shortens it', () => {
   const clock = new Clock();
   clock.open(1000);
