@@ -53,7 +53,6 @@ class VirtualPico:
         seed: int = 1,
         faults: Sequence[str] = (),
         timing: str = "ideal",
-        trace: Path | None = None,
         firmware: Path | None = None,
         pace: str = "real",
         bootsel: bool = False,
@@ -67,7 +66,6 @@ class VirtualPico:
         self.seed = seed
         self.faults = tuple(faults)
         self.timing = timing
-        self.trace = trace
         self.firmware = firmware
         self.pace = pace
         self.bootsel = bootsel
@@ -103,7 +101,6 @@ class VirtualPico:
             "seed": self.seed,
             "faults": list(self.faults),
             "timing": self.timing,
-            "trace": str(self.trace) if self.trace else "",
             "pace": self.pace,
             "flash": str(self.flash),
             "firmware": self._find_firmware(),

@@ -1,7 +1,10 @@
 // What the control channel can be asked of the board itself; modules add their own.
 
+import { Recorder } from './recorder.mjs';
+
 /** Puts the commands on `machine`. */
 export function addCommands(machine) {
+  const recorder = new Recorder(machine);
   Object.assign(machine.commands, {
     /** Counts since power-on. */
     counters: () => {
@@ -50,6 +53,9 @@ export function addCommands(machine) {
       if (!profile) throw new Error('There is no profile: profile_start.');
       return profile.read(first, last);
     },
+    /** {path, irq, words}: see recorder.mjs. */
+    record: (given) => recorder.start(given),
+    record_stop: () => recorder.stop(),
     /** {address, size}: bytes as hexadecimal text, as the core would read them. */
     read_memory: ({ address, size }) => {
       let text = '';

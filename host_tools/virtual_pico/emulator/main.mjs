@@ -4,7 +4,7 @@
 //   port_fd    PTY master                               control  path of the control socket
 //   volume     folder that is the drive of BOOTSEL; bootsel: true while its button is held at power-on
 //   pace       "real": never faster than time itself; "free": as fast as it can, idle time is skipped
-//   plant_read_fd, plant_write_fd, seed, faults, trace: for the modules
+//   plant_read_fd, plant_write_fd, seed, faults: for the modules
 
 import { listen } from './control.mjs';
 import { Machine } from './machine.mjs';

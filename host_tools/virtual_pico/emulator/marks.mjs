@@ -61,7 +61,7 @@ export class Marks {
   constructor(machine) {
     this.machine = machine;
     this.measures = {};
-    this.listeners = {}; // event -> functions of the cycle
+    this.listeners = []; // [event, function of the cycle] of others, such as the recorder
   }
 
   /** Measures from event `from` to event `to` under `name`, from now on. */
@@ -91,6 +91,7 @@ export class Marks {
       (listeners[measure.to] ??= []).unshift((cycle) => measure.finish(cycle));
       (listeners[measure.from] ??= []).push((cycle) => measure.begin(cycle));
     }
+    for (const [event, listener] of this.listeners) (listeners[event] ??= []).push(listener);
     const tell = (event) => {
       const functions = listeners[event];
       return functions && ((cycle) => functions.forEach((each) => each(cycle)));

@@ -261,6 +261,31 @@ test('writes of a register are measured', { skip }, () => {
   assert.ok(blink.median > 100 && blink.median < 20000, JSON.stringify(blink));
 });
 
+test('a recording has the block at each entry of the interrupt and at its end', { skip }, (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'eesm-record-'));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'rows.bin');
+  const board = booted();
+  const { machine } = board;
+  // The timer's interrupt stands for the driver's: it raises the microsecond count that the block watches.
+  board.ask(`import array, machine, uctypes, time
+block = array.array('i', [7, -8, 9])
+machine.mem32[0xd0000080] = uctypes.addressof(block)
+def tick(t): block[2] += 1
+t = machine.Timer(freq=1000, callback=tick)`);
+  machine.commands.record({ path: file, irq: 3, words: 3 });
+  assert.throws(() => machine.commands.record({ path: file, irq: 3, words: 3 }), /runs already/);
+  machine.run(125e3 * 400);
+  const { interrupts } = machine.commands.record_stop();
+  const bytes = fs.readFileSync(file);
+  const rows = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  assert.ok(interrupts > 300, `${interrupts}`);
+  assert.equal(rows.length, 2 * 3 * interrupts);
+  assert.deepEqual([...rows.subarray(0, 2)], [7, -8]);
+  assert.ok(rows[rows.length - 1] > rows[2] + 200);
+  assert.throws(() => machine.commands.record_stop(), /no recording/);
+});
+
 test('a flash without a second stage waits in BOOTSEL for a UF2 file, in pieces too', { skip }, (t) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'eesm-bootsel-'));
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
