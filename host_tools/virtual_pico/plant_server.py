@@ -123,7 +123,13 @@ class Server:
     def __init__(
         self, unit: Any, seed: int = 1, faults: Sequence[str] = (), compiled: bool | None = None
     ) -> None:
-        self.unit = unit
+        self._begin(unit, seed, compiled)
+        for name in faults:
+            self.inject(name)
+
+    def _begin(self, unit: Any, seed: int, compiled: bool | None) -> None:
+        """Plant and sensors at rest."""
+        self.unit, self.seed = unit, seed
         self.board = unit.as_board()
         values = unit.as_plant()
         # The emulator says when each quantity is really sampled.
@@ -155,8 +161,6 @@ class Server:
         self.x, self.c, self.y, self.k = x, c, y, k
         self.raw, self.seen, self.temperatures = raw, seen, temperatures
         self.set_temperature(stator=25.0, board=25.0)
-        for name in faults:
-            self.inject(name)
 
     def run(self) -> None:
         """Answers the request in `self.request` into `self.answer`."""
@@ -179,6 +183,16 @@ class Server:
     def describe(self) -> dict[str, Any]:
         """The board's description as in unit.json, and the period in s."""
         return {"board": self.board, "period": 1.0 / self.unit.board.f_pwm, "compiled": self.compiled}
+
+    def set_pwm(self, f_pwm: float | None = None, clock: float | None = None) -> dict[str, Any]:
+        """Begins anew at rest with another PWM frequency or clk_sys, both in Hz; faults are mended."""
+        unit = self.unit
+        try:
+            changed = unit.with_pwm(f_pwm=f_pwm or unit.board.f_pwm, clock=clock)
+        except ValueError as error:
+            raise PlantError(str(error)) from error
+        self._begin(changed, self.seed, self.compiled)
+        return self.describe()
 
     def set_load(self, torque: float | None = None, brake: float | None = None) -> None:
         """N.m of the coupled machine against positive rotation, and of a brake against any."""
@@ -236,14 +250,14 @@ class Server:
         return {name: float(x[place]) for name, place in words.items()}
 
 
-COMMANDS = ("describe", "set_load", "set_temperature", "faults", "inject", "state")
+COMMANDS = ("describe", "set_pwm", "set_load", "set_temperature", "faults", "inject", "state")
 
 
 def serve(server: Server, source: int, target: int) -> None:
     """Answers requests from descriptor `source` on `target` until it closes."""
-    request, answer = memoryview(server.request).cast("B"), memoryview(server.answer).cast("B")
-    size = len(request)
+    size = 8 * REQUEST
     read, write = os.read, os.write
+    request, answer = _bytes_of(server)
     while True:
         part = read(source, size)
         while len(part) < size:
@@ -257,6 +271,11 @@ def serve(server: Server, source: int, target: int) -> None:
             write(target, answer)
         else:
             _write_all(target, _obey(server, _read_all(source, int(server.request[1]))))
+            request, answer = _bytes_of(server)  # of another plant, perhaps
+
+
+def _bytes_of(server: Server) -> tuple[memoryview, memoryview]:
+    return memoryview(server.request).cast("B"), memoryview(server.answer).cast("B")
 
 
 def _obey(server: Server, text: bytes) -> bytes:

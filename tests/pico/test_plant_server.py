@@ -20,9 +20,14 @@ def unit():
     return units.load("a", board="rpi_pico")
 
 
+def fill(server: Server, words) -> None:
+    for place, word in enumerate(words):
+        server.request[place] = word
+
+
 def ask(server: Server, phases=PHASES, exciter=(0.0, 0.0, 0.0, 0.0), periods=1, instants=(0.0,) * 4):
     """One exchange; the answer as a list."""
-    server.request[:] = type(server.request)("d", [1, 0, periods, *phases, *exciter, *instants])
+    fill(server, [1, 0, periods, *phases, *exciter, *instants])
     server.run()
     return list(server.answer)
 
@@ -57,7 +62,7 @@ def test_compiled_and_plain_agree(unit):
     for period in range(200):
         phases = (0.6 + 0.001 * (period % 50), 0.35, 0.5, 0.45, 0.4, 0.55)
         first = ask(plain, phases, (0.9, 0.9, 0, 0))
-        compiled.request[:] = list(plain.request)
+        fill(compiled, list(plain.request))
         compiled.run()
         assert first[:9] == pytest.approx(list(compiled.answer)[:9], abs=1e-9)
 
@@ -135,6 +140,18 @@ def test_a_gap_is_made_up_for_at_once(unit):
     assert one.state() == many.state()
 
 
+def test_another_rate_begins_anew():
+    server = Server(units.load("a", board="rpi_pico"), 1, compiled=False)
+    server.x[plant.W_M] = 100.0
+    said = server.obey({"do": "set_pwm", "f_pwm": 40e3, "clock": 200e6})
+    assert said["period"] == pytest.approx(25e-6)
+    assert said["board"]["pwm_top"] == 2500
+    assert server.state()["w_m"] == 0
+    assert ask(server)[8] == 4096
+    with pytest.raises(PlantError, match="f_pwm_max is 40000 Hz"):
+        server.obey({"do": "set_pwm", "f_pwm": 400e3})
+
+
 @pytest.mark.parametrize(("celsius", "counts"), [(25, 2048), (100, 267), (-20, 3741)])
 def test_temperatures_are_those_of_the_divider(unit, celsius, counts):
     server = Server(unit, 1, compiled=False)
@@ -156,22 +173,27 @@ def test_refusals_say_what_there_is(unit, asked, words):
 
 
 def test_the_process_answers_periods_and_commands():
-    with subprocess.Popen(
-        command("a", "rpi_pico", 1, ("adc_stuck_a", "fault_pin")),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
+    words = command("a", "rpi_pico", 1, ("adc_stuck_a", "fault_pin"))
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
-        text = json.dumps({"do": "describe"}).encode()
-        process.stdin.write(struct.pack(f"<{REQUEST}d", 2, len(text), *[0] * 15) + text)
-        process.stdin.flush()
-        (size, *_) = struct.unpack(f"<{ANSWER}d", process.stdout.read(8 * ANSWER))
-        said = json.loads(process.stdout.read(int(size)))
+        read, write, flush = process.stdout.read, process.stdin.write, process.stdin.flush
+
+        def command_of(**asked: object) -> dict:
+            text = json.dumps(asked).encode()
+            write(struct.pack(f"<{REQUEST}d", 2, len(text), *[0] * 15) + text)
+            flush()
+            (size, *_) = struct.unpack(f"<{ANSWER}d", read(8 * ANSWER))
+            return json.loads(read(int(size)))
+
+        said = command_of(do="describe")
         assert said["ok"] and said["result"]["board"]["pin_gate_enable"] == 14
-        process.stdin.write(struct.pack(f"<{REQUEST}d", 1, 0, 1, *PHASES, *[0] * 8))
-        process.stdin.flush()
-        answer = struct.unpack(f"<{ANSWER}d", process.stdout.read(8 * ANSWER))
-        assert 2000 < answer[1] < 2100
+        for clock in (125e6, 200e6):
+            assert command_of(do="set_pwm", f_pwm=20e3, clock=clock)["result"]["board"]["clock"] == clock
+            write(struct.pack(f"<{REQUEST}d", 1, 0, 1, *PHASES, *[0] * 8))
+            flush()
+            answer = struct.unpack(f"<{ANSWER}d", read(8 * ANSWER))
+            assert 2000 < answer[1] < 2100
+        assert not command_of(do="fly")["ok"]
         process.stdin.close()
         assert process.wait(5) == 0
 

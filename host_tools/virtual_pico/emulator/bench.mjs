@@ -62,14 +62,16 @@ class Bench {
 
   /** Takes the board's description from the plant, once. */
   describe() {
+    if (this.kept.board === null) this.adopt(this.pipe.ask({ do: 'describe' }));
+  }
+
+  adopt({ board, period }) {
     const { kept } = this;
-    if (kept.board !== null) return;
-    const said = this.pipe.ask({ do: 'describe' });
-    kept.board = said.board;
-    kept.period_s = said.period;
+    kept.board = board;
+    kept.period_s = period;
     kept.recorder.detach();
     kept.recorder = null;
-    this.build(said.board);
+    this.build(board);
   }
 
   build(board) {
@@ -192,6 +194,7 @@ class Bench {
     this.chip.bank.settle();
     recorder.account(now);
     const elapsed = centre - this.centre;
+    this.checkRate(elapsed);
     const ahead = this.switches.map((probe) => (probe === null ? 0 : this.foretell(probe, centre - now)));
     request[1] = kept.period;
     request[2] = Math.max(Math.round(elapsed / this.cyclesOfPeriod), 1);
@@ -206,6 +209,16 @@ class Bench {
     pipe.exchange();
     kept.answer.set(answer);
     this.encoder.follow(answer[6], answer[7], answer[8], centre, this.cyclesOfPeriod);
+  }
+
+  /** Says once that the carrier's period is not the plant's. */
+  checkRate(elapsed) {
+    const periods = elapsed / this.cyclesOfPeriod;
+    if (this.kept.period < 2 || this.saidRate || Math.abs(periods - Math.round(periods)) < 0.01) return;
+    this.saidRate = true;
+    const measured = (this.clock.frequency / elapsed / 1e3).toFixed(2);
+    const set = (1e-3 / this.kept.period_s).toFixed(2);
+    this.machine.tell?.(`The carrier runs at ${measured} kHz, the plant at ${set} kHz: command set_pwm.`);
   }
 
   /** Cycles that a switch will be on in the `left` cycles to the end of the period. */

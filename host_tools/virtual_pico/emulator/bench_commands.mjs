@@ -17,6 +17,11 @@ export function addBenchCommands(machine, kept) {
   Object.assign(machine.commands, {
     /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. */
     set_load: ({ torque, brake, period }) => bench().at({ period }, () => ask({ do: 'set_load', torque, brake })),
+    /** {f_pwm, clock} in Hz: the plant begins anew at that rate, while the carrier stands. */
+    set_pwm: ({ f_pwm, clock }) => {
+      if (bench().chip.pwm.slices[0].running) throw new Error('The carrier runs: set the rate before the drive starts.');
+      bench().adopt(ask({ do: 'set_pwm', f_pwm, clock }));
+    },
     /** {stator, board}: degrees Celsius */
     set_temperature: ({ stator, board }) => ask({ do: 'set_temperature', stator, board }),
     /** {name, on, period, cycle, periods}: a fault from `period` on, for `periods` (for good by default). */
