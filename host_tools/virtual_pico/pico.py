@@ -262,9 +262,9 @@ class VirtualPico:
                 process.wait(PATIENCE)
             self.kill()
         if self._plant is not None:
-            # It ends with its pipe; it is not waited for longer.
+            # It ends with its pipe, unless it has not come to listen yet; it holds nothing worth waiting for.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._plant.wait(PATIENCE)
+                self._plant.wait(0.1)
             self._plant.kill()
             self._plant.wait()
             self._plant = None
