@@ -56,7 +56,8 @@ class Bench {
     this.chip.adc.sample = (channel) => this.convert(channel);
     const [slice] = this.chip.pwm.slices;
     slice.onWrap = (cycle) => this.wrapped(cycle);
-    this.chip.pwm.onStart = (started) => started === slice && this.describe();
+    // So that the encoder stands where it is before anybody counts its edges.
+    this.chip.pwm.onStart = (started) => started === slice && this.catchUp();
     this.applyFaults();
   }
 
@@ -90,6 +91,7 @@ class Bench {
     const { gpio } = chip;
     const pins = { a: gpio[board.pin_encoder_a], b: gpio[board.pin_encoder_b], z: gpio[board.pin_encoder_z] };
     this.encoder = new Encoder(this.clock, board.encoder_kind === 'incremental' ? pins : null);
+    if (kept.pipe.exchanges > 0) this.encoder.start(kept.answer[6], 0, kept.answer[8], 0, 1);
     if (board.encoder_kind === 'absolute') this.attachAngleSensor(board);
     if (board.converter === 'adc') this.attachMultiplexer(board);
     else this.attachConverter(board);
@@ -289,8 +291,10 @@ class Bench {
     this.applyFaults();
   }
 
+  /** The chip is about to be reset. */
   leave() {
     this.chip.bank.settle();
+    this.recorder.fall(this.clock.cycles);
     this.kept.pendingCycles = Math.max(this.clock.cycles - this.centre, 0);
   }
 }

@@ -120,6 +120,13 @@ export class PinRecorder {
     }
   }
 
+  /** The chip is reset at `cycle`: every pin becomes an input, and the pull-downs hold the gates. */
+  fall(cycle) {
+    for (const probe of this.switches) this.turn(probe, false, cycle);
+    this.gate = false;
+    this.checkShutdown(cycle);
+  }
+
   edge(probe, level, cycle) {
     probe.level = level;
     if (probe.bridge !== null) probe.bridge.changed(probe, probe.other, cycle);

@@ -80,17 +80,30 @@ class Laboratory extends Bench {
       onReset: [],
       note() {},
     };
+    this.setUp();
+  }
+
+  setUp() {
     attach(this.machine);
-    this.usePwm(0, 1, 2, 3, 4, 5, 6, 7);
     for (const slice of [0, 1, 2]) this.compare(slice, N / 2);
     this.write(PWM + 3 * 0x14 + 0x0c, 0xffff);
     for (let slice = 0; slice < 4; slice++) {
       this.write(PWM + 0x14 * slice + 0x10, N - 1);
       this.write(PWM + 0x14 * slice, 2 | 4);
     }
+    this.usePwm(0, 1, 2, 3, 4, 5, 6, 7);
     this.write(SIO + 0x24, 1 << 14);
     this.write(IO + 8 * 14 + 4, 5);
     this.write(PADS + 4 + 4 * 15, 0x4a);
+  }
+
+  /** Resets the chip, as a watchdog would, and sets it up again. */
+  reset() {
+    for (const callback of this.machine.onReset.splice(0)) callback();
+    const { chip, clock } = new Bench();
+    Object.assign(this, { chip, clock });
+    Object.assign(this.machine, { chip, clock });
+    this.setUp();
   }
 
   compare(slice, level) {
@@ -228,9 +241,9 @@ test('time without a carrier is made up for', () => {
   lab.pass(100 * 2 * N);
   lab.start();
   lab.pass(2 * N);
-  assert.equal(lab.plant.log[0][2], 101);
+  assert.deepEqual(lab.plant.log.map((request) => request[2]), [100, 1]);
   lab.pass(2 * N);
-  assert.equal(lab.plant.log[1][2], 1);
+  assert.equal(lab.plant.log[2][2], 1);
 });
 
 test('a fault comes at its period and cycle, and the time to all off is kept', () => {
@@ -329,4 +342,25 @@ test('a converter on SPI answers for the channel of the frame before', () => {
   lab.pass(2 * N);
   const [, ...seen] = [1, 2, 3, 0, 1].map((channel) => frame(lab, 1, 13, channel << 11));
   assert.deepEqual(seen, [2100, 2200, 2300, 2000]);
+});
+
+test('a reset in the middle of a period switches all off; the plant goes on with the time that passed', () => {
+  const lab = new Laboratory();
+  lab.gate(true);
+  lab.start();
+  lab.pass(3 * 2 * N + 1000);
+  lab.do('force_counts', { channel: 'i_a', counts: 4095 });
+  lab.pass(500);
+  lab.reset();
+  assert.deepEqual(lab.do('pins').shutdowns, [{ cause: 'forced i_a', cycles: 500, periods: 0 }]);
+  assert.equal(lab.do('pins').all_off, true);
+  lab.pass(10 * 2 * N - 1500);
+  lab.start();
+  lab.pass(2 * N);
+  assert.deepEqual(lab.plant.log.slice(3).map((request) => request[2]), [10, 1]);
+  assert.deepEqual(shares(lab.plant.log[3]).slice(0, 6), [0, 0, 0, 0, 0, 0]);
+  const { bridges, period } = lab.do('pins');
+  assert.equal(bridges.a.overlaps, 0);
+  assert.equal(period, 4);
+  assert.equal(lab.chip.gpio[10].level, true, 'the encoder stands where it stood: A B');
 });
