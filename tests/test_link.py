@@ -223,7 +223,8 @@ def test_a_second_client_does_not_keep_a_dead_clients_drive_running(board, clien
 
 def test_firmware_leaves_for_the_prompt_only_while_the_drive_is_off(board, client, monkeypatch):
     assert client.refusal(wire.LEAVE) == (wire.NOT_HERE, "a virtual drive has no prompt to leave to")
-    monkeypatch.delattr(type(board.drive.driver), "quit")
+    monkeypatch.delattr(type(board.drive.driver), "set_load")
+    assert client.refusal(wire.BENCH_QUIT)[0] == wire.NOT_HERE
     client.arm()
     code, text = client.refusal(wire.LEAVE)
     assert (code, text) == (wire.WRONG_STATE, "the drive is armed; stop it first (`eesm stop`)")

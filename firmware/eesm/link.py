@@ -453,7 +453,7 @@ class Link:
 
     def _leave(self, fields, tail):
         """End the firmware, so that the board can be loaded; never while the drive is armed."""
-        if hasattr(self.drive.driver, "quit"):
+        if hasattr(self.drive.driver, "set_load"):
             raise Refused(wire.NOT_HERE, "a virtual drive has no prompt to leave to")
         if self.drive.state not in (OFF, FAULT):
             raise Refused(wire.WRONG_STATE, "the drive is armed; stop it first (`eesm stop`)")
@@ -491,6 +491,6 @@ class Link:
         self._advance = (wire.BENCH_ADVANCE, sequence)
 
     def _bench_quit(self, fields, tail):
-        self._bench("quit")
+        self._bench("set_load")  # a real board's driver can quit as well, but LEAVE asks for its state first
         self._quit = True
         return b""
