@@ -6,6 +6,8 @@ import { Psm, Sio } from './sio.mjs';
 import { RP2040, RP2040RTC, RPTimer, RPUART } from './stock.mjs';
 import { UsbDevice } from './usb_device.mjs';
 
+const XIP = 0x10000000;
+const XIP_END = 0x14000000;
 const DPRAM = 0x50100000;
 const DPRAM_CONTROLS = 0x80; // buffer controls begin here, and end at 0x100
 
@@ -95,6 +97,15 @@ export class Chip extends RP2040 {
     const before = this.clkSys;
     super.updateClkSys();
     if (this.clkSys !== before) this.clock.setFrequency(this.clkSys);
+  }
+
+  /** Writes to ROM and flash change neither; in the flash's window they drop a line of the cache. */
+  writeUint32(address, value) {
+    const region = address >>> 28;
+    if (region > 1) super.writeUint32(address, value);
+    else if (address >= XIP && address < XIP_END) this.core.cache?.drop(address);
+    else if (address >= XIP_END) super.writeUint32(address, value);
+    else this.logger.warn('ROM', `write to 0x${address.toString(16)}`);
   }
 
   // Bytes and halfwords of the USB memory are written as such; rp2040js reads a word, changes and writes it,

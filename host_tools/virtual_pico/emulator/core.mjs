@@ -24,6 +24,9 @@ const AHB = 1;
 const APB_READ = 3;
 const APB_WRITE = 4;
 
+// Regions of 256 MB in which there is nothing (RP2040 datasheet section 2.2): a bus fault.
+const NOWHERE = (1 << 3) | (0x7f << 6) | (1 << 15);
+
 const executors = new Map();
 
 /** The interpreter for a timing, with or without a look at watched addresses and a profile; made when wanted. */
@@ -468,17 +471,20 @@ export class Core {
   readWord(address) {
     if ((address & 0xfff80003) === 0x20000000) return this.memory.ram32[(address & 0x7ffff) >> 2];
     if ((address & 0xfce00003) === 0x10000000) return this.memory.flash32[(address & 0x1fffff) >> 2];
+    if (address & 3) return this.misaligned(address);
     return this.chip.readUint32(address >>> 0) | 0;
   }
 
   writeWord(address, value) {
     if ((address & 0xfff80003) === 0x20000000) this.memory.ram32[(address & 0x7ffff) >> 2] = value;
+    else if (address & 3) this.misaligned(address);
     else this.chip.writeUint32(address >>> 0, value >>> 0);
   }
 
   read32(address) {
     const region = address >>> 28;
     if (address & 3) return this.misaligned(address);
+    if (NOWHERE & (1 << region)) return this.unmapped(address);
     if (region === 13) return this.chip.sio.readUint32(address & 0xfff) | 0;
     const value = this.chip.readUint32(address >>> 0) | 0;
     this.clock.left -= region === 4 ? APB_READ : AHB;
@@ -504,6 +510,7 @@ export class Core {
     const region = address >>> 28;
     if (this.onWrite !== null) this.onWrite.get(address >>> 0)?.(this.clock.cycles);
     if (address & 3) this.misaligned(address);
+    else if (NOWHERE & (1 << region)) this.unmapped(address);
     else if (region === 13) this.chip.sio.writeUint32(address & 0xfff, value >>> 0);
     else {
       this.chip.writeUint32(address >>> 0, value >>> 0);
@@ -524,6 +531,11 @@ export class Core {
     const region = address >>> 28;
     this.chip.writeUint8(address >>> 0, value & 0xff);
     if (region !== 13) this.clock.left -= region === 4 ? APB_WRITE : AHB;
+  }
+
+  unmapped(address) {
+    this.fault('an access to nothing at', address);
+    return 0;
   }
 
   misaligned(address) {

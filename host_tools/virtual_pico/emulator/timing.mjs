@@ -64,6 +64,13 @@ export class XipCache {
     return READ_CLOCKS * this.divider() + OVERHEAD;
   }
 
+  /** Forgets the line of `address`. */
+  drop(address) {
+    const line = (address & 0xffffff) >>> 3;
+    const set = line & (SETS - 1);
+    for (const way of [0, 1]) if (this.tags[2 * set + way] === line >>> 10) this.halves[2 * set + way] = 0;
+  }
+
   /** As `read`, for code. */
   fetch(address) {
     return this.read(address);

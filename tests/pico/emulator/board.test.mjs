@@ -226,6 +226,13 @@ test('two lines of one set stay, the third puts the older one out', () => {
   assert.equal(cache.read(0x10000000 + way), 50);
 });
 
+test('a dropped line is fetched again', () => {
+  const cache = new XipCache(() => 2);
+  cache.read(0x10000000);
+  cache.drop(0x10000004);
+  assert.equal(cache.read(0x10000000), 50);
+});
+
 test('the aliases that do not keep, or do not look, are as slow every time', () => {
   const cache = new XipCache(() => 2);
   for (const base of [0x11000000, 0x13000000])

@@ -322,6 +322,31 @@ test('an unaligned access is a HardFault; rp2040js carries on', () => {
   assert.equal(other.core.IPSR, 0);
 });
 
+test('an access to nothing is a HardFault, and a write to ROM or flash changes nothing', () => {
+  const chip = ours([0x6001, 0x6001, 0x6001]); // str r1, [r0]
+  chip.writeUint32(VECTORS + 12, HANDLER | 1);
+  chip.writeUint16(HANDLER, 0x2507); // movs r5, #7
+  const { core } = chip;
+  core.registers[1] = 0x12345678;
+  for (const address of [0x100, 0x10000100]) {
+    core.registers[0] = address;
+    const before = chip.readUint32(address);
+    core.step();
+    assert.equal(chip.readUint32(address), before);
+  }
+  assert.equal(core.faults, 0);
+  core.registers[0] = 0x30000000;
+  core.step();
+  core.step();
+  assert.deepEqual([core.IPSR, core.registers[5]], [3, 7]);
+
+  const other = stock([0x6001]);
+  other.core.registers[0] = 0x10000100;
+  other.core.registers[1] = 0x12345678;
+  other.core.executeInstruction();
+  assert.equal(other.readUint32(0x10000100), 0x12345678, 'rp2040js writes to the flash');
+});
+
 test('a higher priority interrupts a lower one, an equal one waits', () => {
   const chip = withHandler([0x2001, 0x2001]);
   const { core } = chip;
