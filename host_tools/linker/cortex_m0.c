@@ -328,11 +328,11 @@ static void fill(unsigned fake, uint32_t word)
 int main(int count, char **names)
 {
     FILE *in = count == 3 ? fopen(names[1], "rb") : NULL, *out = count == 3 ? fopen(names[2], "wb") : NULL;
-    uint32_t head[6], entries[64][2], columns[4096], values[4096];
+    uint32_t head[6], entries[256][2], columns[4096], values[4096];
     if (in == NULL || out == NULL)
         return 2;
     read_words(in, head, 6);
-    if (head[1] > 4096 || head[5] > 64 || 4 * head[2] > STACK - BLOCK - 0x8000 || 4 * head[4] > BLOCK - RAM)
+    if (head[1] > 4096 || head[5] > 256 || 4 * head[2] > STACK - BLOCK - 0x8000 || 4 * head[4] > BLOCK - RAM)
         return 2;
     read_words(in, entries, 2 * head[5]);
     read_words(in, ram, head[4]);

@@ -107,6 +107,14 @@ class ViperEmitter(TextEmitter):
         assert isinstance(stmt, Assign)
         return statement_cost(f"{self.expr(stmt.target)} = {self.expr(stmt.value)}", registers).cycles
 
+    def note_copy(self, old: If, new: If, name: str, register: str) -> None:
+        """Hear that an `if` was copied with a local renamed: the same is known there."""
+        known = self.facts.at(old) if self.facts is not None else None
+        if self.facts is not None and known is not None:
+            if "." + name in known:
+                known = known.written("." + register, known["." + name])
+            self.facts.tests[id(new)] = known
+
     def guard(self, stmt: If) -> str | None:
         """A cheap test that lets most of what needs no saturation pass."""
         span = saturated_span(stmt)

@@ -13,6 +13,7 @@ from .emit_viper import ViperEmitter
 from .fold import prune, simplify_body
 from .ir import Body, Routine
 from .layout import Layout, lay_out, scalar_names
+from .lend import lend
 from .place import merge_mirrors, order_by_use
 from .promote import promote, signal_of
 from .propagate import propagate, substitute
@@ -25,7 +26,8 @@ from .windows import order_by_time, plan_windows
 # their uses.  substitute: single uses take the expression.  cache: signals live in locals.  dead:
 # writes nobody reads go.  coalesce: both sides of a copy share a name.  layout: busy signals get
 # low words.  split: no branch too long for the board.  colour: few locals, in
-# registers those that save most.  ahead: operands computed ahead into a free register.
+# registers those that save most.  lend: a free register holds a stack local for
+# some statements.  ahead: operands computed ahead into a free register.
 # windows: the block's pointer slides along with the words in use.
 ALL = (
     "algebra",
@@ -38,6 +40,7 @@ ALL = (
     "layout",
     "split",
     "colour",
+    "lend",
     "ahead",
     "windows",
 )
@@ -110,7 +113,11 @@ def _finish(body: Body, layout: Layout, passes: Collection[str], facts: Facts | 
             note_tests(body, facts)
         emitter = ViperEmitter(layout, facts=facts, near="windows" in passes)
         body = colour(body, emitter.price)
+        registers = [slot_name(n) for n in range(REGISTERS)]
+        if "lend" in passes:
+            if facts is not None:
+                note_tests(body, facts)
+            body = lend(body, registers, lambda stmt: emitter.price(stmt, registers), emitter.note_copy)
         if "ahead" in passes:
-            registers = [slot_name(n) for n in range(REGISTERS)]
             body = move_ahead(body, registers, lambda stmt: emitter.price(stmt, registers))
     return body

@@ -40,6 +40,14 @@ def literal_cost(value: int) -> tuple[int, int]:
     return 4, 9  # ldr, b and the word itself, aligned by a nop half of the time
 
 
+def _literal(node: ast.expr) -> int | None:
+    """Value of a literal, with or without a sign."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _literal(node.operand)
+        return None if value is None else -value
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
+
+
 @dataclass
 class _Machine:
     registers: Collection[str]
@@ -83,12 +91,9 @@ class _Machine:
     # --- expressions ----------------------------------------------------------------------------
 
     def load(self, node: ast.expr) -> None:
-        if isinstance(node, ast.Constant):
-            assert isinstance(node.value, int)
-            self.stack.append((LITERAL, node.value))
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
-            assert isinstance(node.operand.value, int)
-            self.stack.append((LITERAL, -node.operand.value))
+        value = _literal(node)
+        if value is not None:
+            self.stack.append((LITERAL, value))
         elif isinstance(node, ast.UnaryOp):
             self.load(node.operand)
             self.push(self.pop_flexible("r0", "r0"))
@@ -113,11 +118,11 @@ class _Machine:
             self.push("r1")
 
     def _load_word(self, index: ast.expr) -> None:
-        if isinstance(index, ast.Constant):
-            assert isinstance(index.value, int)
+        place = _literal(index)
+        if place is not None:
             self.pop_flexible("r0", "r1")
             self.need("r0")
-            self._address(index.value)
+            self._address(place)
         else:
             self.load(index)
             self.pop_flexible("r1", "r0")
@@ -145,12 +150,12 @@ class _Machine:
             return
         assert isinstance(target, ast.Subscript)
         index = target.slice
+        place = _literal(index)
         self.push("p")
-        if isinstance(index, ast.Constant):
-            assert isinstance(index.value, int)
+        if place is not None:
             self.pop_flexible("r0", "r1", "r2")
             self.pop_flexible("r2", "p", "r1")
-            self._address(index.value)
+            self._address(place)
         else:
             self.load(index)
             chosen = self.pop_flexible("r1", "r0", "r2")
