@@ -138,8 +138,8 @@ def test_a_period_samples_in_the_boards_order_around_the_carriers_zero(chip) -> 
         (2, "SELECT", 63, False),
         ("ADC_FIFO", "u_dc_raw", 63, False),
         (cs[0], "ADC_CS", 36, False),
-        (0, "encoder_raw", 24, False),
         ("ADC_FIFO", "i_f_raw", 63, False),
+        (0, "encoder_raw", 24, False),
         (cs[1], "ADC_CS", 36, False),
         ("ADC_FIFO", "i_a_raw", 63, False),
         ("TRIPS", "board_faults", 63, False),
@@ -192,7 +192,7 @@ def test_an_absolute_sensor_is_asked_at_the_carriers_zero_and_answers_before_the
     period = found[: len(found) // 4]
     asked = period.index((0xFFFF, "SPI0", 24, False))
     fetched = period.index(("SPI0", "encoder_raw", 17, False))
-    assert period[asked - 1][1] == "ADC_CS" and asked < fetched < len(period) - 1
+    assert period[asked - 2][1] == "ADC_CS" and asked < fetched < len(period) - 1
     assert chip.memory[0x4003C010] * (1 + (chip.memory[0x4003C000] >> 8)) == 16
     assert chip.memory[0x4003C000] & 0xFF == 15 | 1 << 7  # 16 bits, mode 1
 

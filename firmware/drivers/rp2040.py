@@ -83,8 +83,8 @@ class Rp2040Driver:
         self._state = offset["drive_state"]
         self._missed = offset["missed_periods"]
         self._faults = offset["faults"]
-        if machine.freq() != board["clock"]:
-            machine.freq(board["clock"], board["clock"])
+        # Also the clock of the SPI ports, which MicroPython leaves at 48 MHz.
+        machine.freq(board["clock"], board["clock"])
 
         def place(name):
             return addressof(self.block) + 4 * offset[name]

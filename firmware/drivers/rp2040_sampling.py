@@ -93,11 +93,11 @@ class Sampling:
         names, chain = self._names, self.chain
         name, turn = names[k], k % len(self._order)
         self._start_conversion(k, dma.PWM_WRAP + 7 if turn == 0 else self._request)
+        if turn > 0:
+            chain.move(self._result, self._target(names[k - 1]))
         if turn == self._first_after_zero() - 1:
             for transfer in at_zero:
                 chain.move(*transfer)
-        if turn > 0:
-            chain.move(self._result, self._target(names[k - 1]))
         if turn == len(self._order) - 1:
             for transfer in at_end:
                 chain.move(*transfer)

@@ -3,7 +3,6 @@
 A frame is sent by one write of the data register; its answer raises a request.
 """
 
-import machine
 from machine import mem32
 from micropython import const
 
@@ -35,12 +34,12 @@ def received(port):
 
 
 def set_up(board, device):
-    """Prepare the port of a device of the board file: "angle" or "converter"."""
+    """Prepare the port of a device of the board file: "angle" or "converter"; clk_peri is clk_sys."""
     port = board[device + "_spi"]
     for name in ("rx", "cs", "sck", "tx"):
         pins.route(board["pin_" + device + "_" + name], pins.SPI, name == "rx")
     at = _BASE + port * _STRIDE
-    even, rest = divisors(machine.freq(), board[device + "_clock"])
+    even, rest = divisors(board["clock"], board[device + "_clock"])
     mode = board[device + "_mode"]
     mem32[at + _CR1] = 0
     mem32[at + _CPSR] = even

@@ -247,6 +247,17 @@ def test_currents_are_sampled_around_the_carriers_zero_and_no_period_is_missed(b
     assert times["temperature_stator"]["count"] == pytest.approx(times["i_a"]["count"] / 4, abs=2)
 
 
+def test_a_converter_on_spi_samples_every_quantity_in_time(make: Callable[..., Board]) -> None:
+    board = make("rpi_pico_spi")
+    board.begin("arm()", "run(100)", "tell()")
+    words = board.words()
+    assert words["missed_periods"] == 0 and words["faults"] == 0
+    assert 2000 < words["i_a_raw"] < 2100 and words["u_dc_raw"] > 2200
+    board.said("stopped")
+    times = board.assert_off()["sampling_cycles"]
+    assert -160 < times["i_a"]["last"] < -60 < 0 < times["i_b"]["last"] < 160
+
+
 def test_no_leg_ever_overlaps_while_levels_and_gates_jump_about(board: Board) -> None:
     board.begin("arm()", "put(moves=1)", "run(400)", "put(moves=0)", "tell()")
     assert board.words()["missed_periods"] == 0
