@@ -122,7 +122,7 @@ first = ({base} - 0xa0000) // {SECTOR}
 for n in range({count}):
     flash.writeblocks(first + n, bytes([n]) * {SECTOR})
 """
-    with VirtualPico("", flash=image, registry=tmp_path, pace="free") as pico:
+    with VirtualPico("", flash=image, registry=tmp_path) as pico:
         started = pico.control("counters")["pages_programmed"]
         mpremote(pico, "exec", "--no-follow", script)
         while pico.control("counters")["pages_programmed"] < started + 200:

@@ -32,7 +32,7 @@ export function makeInterpreter(timing, isWatching, isProfiling) {
     ? 'if ((pc & -4) !== word) { word = pc & -4; if ((pc >>> 28) === 1) left -= cache.fetch(pc); }'
     : '';
   const watched = isWatching
-    ? 'if (WATCHED[(pc + delta) >> 1] !== 0) { clock.left = left; core.onAddress(pc, clock.cycles); left = clock.left; }'
+    ? 'if (WATCHED[(pc + delta) >> 1] !== 0) { clock.left = left; core.onAddress(pc, clock.cycles); }'
     : '';
   // The time since the last instruction began is the last one's, with what its accesses and exceptions took.
   const profiled = isProfiling

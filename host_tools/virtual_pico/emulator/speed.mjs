@@ -32,7 +32,8 @@ machine.host.wake();
 machine.run(CYCLES); // let V8 see it
 const before = machine.cycles;
 const seconds = cpuSeconds(() => machine.run(CYCLES));
-console.log(`this emulator, ${timing}: ${((machine.cycles - before) / seconds / 1e6).toFixed(0)} M cycles per CPU second`);
+const rate = (machine.cycles - before) / seconds / 1e6;
+console.log(`this emulator, ${timing}: ${rate.toFixed(0)} M cycles per CPU second`);
 
 const { core } = machine.chip;
 const clock = new SimulationClock();

@@ -36,7 +36,7 @@ const BYTE_NANOS = 8e9 / 12e6;
 export class UsbDevice extends RPUSBController {
   constructor(chip, name) {
     super(chip, name);
-    this.host = null; // {canTake(endpoint), take(endpoint, bytes), offer(endpoint, limit) -> bytes or null, given(endpoint)}
+    this.host = null; // {canTake(endpoint), take(endpoint, bytes), offer(endpoint, limit), given(endpoint)}
     this.waiting = new Map(); // buffer control register -> value written: transfers the host has not served
     this.current = null;
     this.wire = chip.clock.createAlarm(() => this.finish());

@@ -364,6 +364,17 @@ test('a higher priority interrupts a lower one, an equal one waits', () => {
   assert.equal(core.registers[14], 0xfffffff1);
 });
 
+test('watched addresses are told with their cycle, others not', () => {
+  const chip = ours([0x2001, 0x2102, 0x6860, 0x2203]);
+  const { core } = chip;
+  core.registers[4] = DATA;
+  const told = [];
+  core.watch(new Map([[PROGRAM + 2, (cycle) => told.push(['second', cycle])], [PROGRAM + 6, (cycle) => told.push(['last', cycle])]]));
+  core.run(5);
+  assert.deepEqual(told, [['second', 1], ['last', 4]]);
+  assert.throws(() => core.watch(new Map([[0x50000000, () => {}]])), /no code/);
+});
+
 test('entering and leaving an exception costs what the timing model says, and nothing in the ideal one', () => {
   const cost = (entry, exit) => {
     const chip = withHandler([0x2001, 0x2001]);
