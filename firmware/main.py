@@ -3,33 +3,55 @@
 The interrupt (or, on the virtual board, `driver.poll`) runs the control law; everything here is
 the main loop and may allocate and be late.  Outputs are enabled by the driver's `start` only, so
 whatever goes wrong before leaves them off.
+
+On a board that is loaded by `eesm flash` nothing is started unless every file of the manifest is
+there: a flash that was cut short ends at the prompt, from where the next one begins.
 """
 
 import sys
 
-try:
-    from eesm.drive import Drive
-    from eesm.kernel import KernelError, load
-    from eesm.link import Link
-    from eesm.mailbox import Mailbox
-    from eesm.telemetry import Telemetry
-except MemoryError:
-    sys.stderr.write("MEMORY_SHORT: no memory left while loading the firmware; outputs stay off\n")
-    sys.exit(1)
+MANIFEST = "manifest.json"
+
+
+def find_gap():
+    """The first file that a flash cut short has left out; None when the board is whole."""
+    import json
+    import os
+
+    try:
+        with open(MANIFEST) as file:
+            sizes = json.load(file)["files"]
+    except (OSError, ValueError, KeyError):
+        return MANIFEST
+    for path in sizes:
+        try:
+            if os.stat(path)[6] != sizes[path][0]:
+                return path
+        except OSError:
+            return path
+    return None
 
 
 def make_driver(kernel, arguments):
-    """The driver of the board that unit.json names."""
-    board = kernel.identity["board"]
-    if board == "virtual":
-        from drivers.virtual import VirtualDriver as Driver
+    """The driver of the chip that unit.json names; a board without one is a process on a computer."""
+    if "board" in kernel.unit:
+        from drivers.rp2040 import Rp2040Driver as Driver
     else:
-        raise KernelError("no driver for the board %r" % board)
+        from drivers.virtual import VirtualDriver as Driver
     return Driver(kernel.unit, arguments)
 
 
 def main(arguments):
-    """Run until the driver ends; returns the exit status."""
+    """Run until the driver ends or a host asks for the prompt; returns the exit status."""
+    try:
+        from eesm.drive import Drive
+        from eesm.kernel import KernelError, load
+        from eesm.link import Link
+        from eesm.mailbox import Mailbox
+        from eesm.telemetry import Telemetry
+    except MemoryError:
+        sys.stderr.write("MEMORY_SHORT: no memory left while loading the firmware; outputs stay off\n")
+        return 1
     try:
         kernel = load()
         driver = make_driver(kernel, arguments)
@@ -49,7 +71,7 @@ def main(arguments):
         # The link lives on to say why nothing can be armed.
         sys.stderr.write("%s: %s\n" % kernel.failure)
     try:
-        while driver.alive():
+        while driver.alive() and not link.left():
             if driver.poll(link.backlog()):
                 drive.tick()
             mailbox.pump()
@@ -59,5 +81,24 @@ def main(arguments):
     return 0
 
 
+def run_on_board():
+    """Run on a board of its own; ends at the prompt, outputs off, whatever happens."""
+    import micropython
+
+    gap = find_gap()
+    if gap is not None:
+        print("eesm: %s is missing or cut short; all outputs stay off. Load the board: eesm flash" % gap)
+        return
+    # The link carries any byte, so a 3 is not Ctrl-C while it is up; LEAVE is the way to the prompt.
+    micropython.kbd_intr(-1)
+    try:
+        main(())
+    finally:
+        micropython.kbd_intr(3)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if sys.platform == "rp2":
+        run_on_board()  # and no exit: after one MicroPython would start this file again, for ever
+    else:
+        sys.exit(main(sys.argv[1:]))
