@@ -213,7 +213,7 @@ def make(flashes: Callable[[str, str], Path], tmp_path: Path) -> Iterator[Callab
     def make_board(board: str = "rpi_pico", unit: str = "a") -> Board:
         flash = tmp_path / "flash.bin"
         shutil.copy(flashes(unit, board), flash)
-        pico = VirtualPico(unit, flash=flash, registry=tmp_path)
+        pico = VirtualPico(unit, board=board, flash=flash, registry=tmp_path)
         made.append(Board(pico.start(), tmp_path))
         return made[-1]
 
@@ -249,10 +249,11 @@ def test_currents_are_sampled_around_the_carriers_zero_and_no_period_is_missed(b
 
 def test_a_converter_on_spi_samples_every_quantity_in_time(make: Callable[..., Board]) -> None:
     board = make("rpi_pico_spi")
-    board.begin("arm()", "run(100)", "tell()")
+    board.begin("driver.start(Kernel)", "run(100)", "tell()")
     words = board.words()
     assert words["missed_periods"] == 0 and words["faults"] == 0
-    assert 2000 < words["i_a_raw"] < 2100 and words["u_dc_raw"] > 2200
+    assert all(2000 < words[name] < 2100 for name in ("i_a_raw", "i_b_raw", "i_f_raw"))
+    assert 2300 < words["u_dc_raw"] < 2600
     board.said("stopped")
     times = board.assert_off()["sampling_cycles"]
     assert -160 < times["i_a"]["last"] < -60 < 0 < times["i_b"]["last"] < 160
