@@ -31,7 +31,7 @@ _FIFO_ON = const(1 << 24 | 1 << 3 | 1)  # a request at one sample, no error bits
 
 SELECT = const(2)  # state machine of PIO1
 SELECT_AT = const(20)  # place of its program
-# The present sample is held 0.5 us after the start of a conversion; the input then settles to the end.
+# The present sample is held 64 clocks after the start of a conversion; the input then settles to its end.
 SELECT_PROGRAM = (
     0x80A0,  # pull block
     0xBF42,  # nop [31]
