@@ -342,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import argparse
 
     parser = argparse.ArgumentParser(
-        prog="python -m host_tools.linker.cycles", description=__doc__.split("\n")[0]
+        prog="python -m host_tools.linker.cycles", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("unit", nargs="?", default="a")
     parser.add_argument("--board", default="virtual", help="rpi_pico: the whole interrupt")

@@ -113,7 +113,7 @@ class ViperEmitter(TextEmitter):
         if self.facts is not None and known is not None:
             if "." + name in known:
                 known = known.written("." + register, known["." + name])
-            self.facts.tests[id(new)] = known
+            self.facts.note(new, known)
 
     def guard(self, stmt: If) -> str | None:
         """A cheap test that lets most of what needs no saturation pass."""

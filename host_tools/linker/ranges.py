@@ -78,11 +78,16 @@ class Facts:
     arrays: dict[str, Interval]
     letters: frozenset[str] = frozenset()  # arrays whose values the main loop checks before it posts them
     unproven: dict[Place, str] = field(default_factory=dict)
-    tests: dict[int, State] = field(default_factory=dict)  # id of an `if` -> what is known at its condition
+    tests: dict[int, tuple[If, State]] = field(default_factory=dict)  # by id: what is known at a condition
 
     def at(self, stmt: If) -> State | None:
         """What is known at an `if` of a body that `note_tests` has walked."""
-        return self.tests.get(id(stmt))
+        found = self.tests.get(id(stmt))
+        return found[1] if found is not None else None
+
+    def note(self, stmt: If, known: State) -> None:
+        """Note what is known at an `if`; it is kept alive, so that its id stays its own."""
+        self.tests[id(stmt)] = stmt, known
 
     def interval(self, expr: Expr, known: State) -> Interval:
         """Interval of an expression, WORD when an operation in it might wrap."""
@@ -283,7 +288,7 @@ class Analysis:
         return out, known
 
     def _branch(self, stmt: If, known: State, out: Body) -> State:
-        self.facts.tests[id(stmt)] = known
+        self.facts.note(stmt, known)
         outcome = self.outcome(stmt.test, known)
         yes = self.narrow(stmt.test, known) if outcome is not False else None
         no = self.narrow(invert(stmt.test), known) if outcome is not True else None

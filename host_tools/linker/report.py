@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from .cost import HOT_WORDS, LOCAL, WARM_WORDS, weighted, word_cost
+from .cost import LOCAL, weighted, word_cost
+from .emit_viper import ViperEmitter
 from .flow import count_reads, count_writes
 from .ir import Assign, Body, Compare, Const, Item, Load, Local, Neg, Op, Routine, Stmt, read_by, statements
 from .layout import Layout
+from .ranges import Facts, widened
+from .viper_cost import statement_cost
 
 if TYPE_CHECKING:
     from .program import Program
@@ -61,37 +64,36 @@ def write_report(program: Program) -> str:
         f"identity {program.identity}",
         f"block {layout.size} words ({4 * layout.size} bytes): {len(scalars)} scalars, "
         f"{len(arrays)} arrays of {sum(arrays.values())} words",
-        "hot words: " + " ".join(n for n in scalars if layout.offset[n] < HOT_WORDS),
-        "warm words: " + " ".join(n for n in scalars if HOT_WORDS <= layout.offset[n] < WARM_WORDS),
+        "words in their order: " + " ".join(scalars),
     ]
+    if program.facts is not None:
+        lines.append(f"operations not proven to stay within a word: {len(program.facts.unproven)}")
+        loose = widened(program.facts, program.table)
+        lines.append("signals not proven to stay within their row: " + (" ".join(loose) or "none"))
     for routine in program.routines:
-        lines += ["", *_report_routine(routine, layout)]
+        lines += ["", *_report_routine(routine, layout, program.facts)]
     return "\n".join(lines) + "\n"
 
 
-def _report_routine(routine: Routine, layout: Layout) -> list[str]:
+def _report_routine(routine: Routine, layout: Layout, facts: Facts | None) -> list[str]:
+    """Lines of one routine; cycles by the model of the board's compiler, each branch as likely as not."""
     reads, writes = count_reads(routine.body), count_writes(routine.body)
+    emitter = ViperEmitter(layout, facts=facts)
+    lines = emitter.inner(routine)
+    registers = emitter.registers
     count: dict[str, int] = defaultdict(int)
     cycles: dict[str, float] = defaultdict(float)
-    hot: dict[str, set[str]] = defaultdict(set)
-    far = 0.0
-    for stmt, weight in weighted(routine.body):
-        stage = stmt.place.stage
-        count[stage] += 1
-        cycles[stage] += weight * statement_cycles(stmt, layout)
-        loads = [node.name for node in read_by(stmt) if isinstance(node, Load)]
-        if isinstance(stmt, Assign) and isinstance(stmt.target, Load):
-            loads.append(stmt.target.name)
-        hot[stage] |= {name for name in loads if layout.offset[name] < HOT_WORDS}
-        far += weight * sum(1 for name in loads if layout.offset[name] >= HOT_WORDS)
-    busiest = sorted(writes, key=lambda n: -(reads[n] + writes[n]))[:2]
-    lines = [
-        f"{routine.name}: {sum(count.values())} statements, {len(writes)} locals, "
-        f"~{estimate_bytes(routine.body, layout)} bytes, ~{sum(cycles.values()):.0f} cycles, "
-        f"{far:.0f} accesses beyond word {HOT_WORDS - 1} a call; busiest locals {' '.join(busiest) or '-'}",
-        f"  {'stage':<20} {'statements':>10} {'~cycles':>8}  hot signals",
-    ]
-    for stage in count:
-        names = " ".join(sorted(hot[stage]))
-        lines.append(f"  {stage:<20} {count[stage]:>10} {cycles[stage]:>8.0f}  {names}")
-    return lines
+    starts = routine.windows or [0] * len(routine.body)
+    for top, start in zip(routine.body, starts, strict=True):
+        emitter.base = start
+        for stmt, weight in weighted([top]):
+            count[stmt.place.stage] += 1
+            cycles[stmt.place.stage] += weight * emitter.price(stmt, registers)
+    size = sum(statement_cost(line, registers).bytes for line in lines if "ptr32" not in line)
+    title = (
+        f"{routine.name}: {sum(count.values())} statements, {len(writes)} locals, ~{size} bytes, "
+        f"~{sum(cycles.values()):.0f} cycles; in registers {' '.join(registers) or '-'} of "
+        f"{', '.join(sorted(writes, key=lambda n: -(reads[n] + writes[n]))[:4])}"
+    )
+    rows = [title, f"  {'stage':<20} {'statements':>10} {'~cycles':>8}"]
+    return rows + [f"  {stage:<20} {count[stage]:>10} {cycles[stage]:>8.0f}" for stage in count]

@@ -19,7 +19,7 @@ def linked(folder, body, passes=ALL):
         (["s.kept = sat(s.gain * 300, 32767)"], False),  # |gain| <= 100
         (["s.kept = sat(s.gain * 400, 32767)"], True),
         (["s.kept = sat(s.x >> 6, 16384)"], False),  # |x| <= 2**20
-        (["y = s.x", "if y < 0:", "    y = -y", "s.kept = sat(y >> 6, 16384)"], False),
+        (["y = s.x", "if y > 99:", "    y = 99", "s.kept = sat(y, 99)"], True),
         (["y = s.where & 7", "if y > 7:", "    y = 0", "s.kept = y"], False),
     ],
 )
