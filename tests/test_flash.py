@@ -464,4 +464,4 @@ def test_command_without_a_board_says_how_to_get_one(
     monkeypatch.setattr(bootsel, "find_volumes", list)
     monkeypatch.setattr(command, "build", lambda unit, board: tmp_path)
     assert run(["flash", "a"]) == NO_DEVICE
-    assert "eesm virtual a --board rpi_pico" in capsys.readouterr().err
+    assert "eesm virtual --unit a --board rpi_pico" in capsys.readouterr().err

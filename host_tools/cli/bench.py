@@ -172,7 +172,7 @@ def _keep_pico(
     with VirtualPico(unit, board=board, flash=flash, seed=seed, faults=faults, timing=timing) as pico:
         shown.print(f"A Pico with unit {unit} runs at [bold]{pico.port}[/]. Ctrl-C ends it.")
         shown.print(f"Its flash is {flash}.")
-        shown.print(f"In another terminal: eesm flash --unit {unit} --board {board} --port {pico.port}")
+        shown.print(f"In another terminal: eesm flash {unit} --board {board} --port {pico.port}")
         try:
             while pico.running:
                 time.sleep(0.1)

@@ -91,7 +91,7 @@ def build(unit: str, board: str) -> Path:
     if loaded.board.hardware is None:
         raise UsageError(
             f"The board {board} has no chip that could be loaded; it runs on this computer.",
-            f"eesm virtual {unit}",
+            f"eesm virtual --unit {unit}",
         )
     with linking():
         return builder.build(loaded, builder.folder_of(loaded))
@@ -113,7 +113,7 @@ def choose(port: str | None, unit: str, board: str) -> Device:
         raise NoBoard(
             f"No board was found that could be loaded with unit {unit}.",
             "plug it in (a bare board with BOOTSEL held, and --uf2), or start a virtual one: "
-            f"eesm virtual {unit} --board {board}",
+            f"eesm virtual --unit {unit} --board {board}",
         )
     if len(found) > 1:
         listed = "\n".join(f"  {device.port}  {device.text}" for device in found)
