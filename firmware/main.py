@@ -44,6 +44,9 @@ def make_driver(kernel, arguments):
 def main(arguments):
     """Run until the driver ends or a host asks for the prompt; returns the exit status."""
     try:
+        from eesm.routines import load_routines
+
+        routines = load_routines()  # first, while there is memory for the compiler
         from eesm.drive import Drive
         from eesm.kernel import KernelError, load
         from eesm.link import Link
@@ -52,8 +55,11 @@ def main(arguments):
     except MemoryError:
         sys.stderr.write("MEMORY_SHORT: no memory left while loading the firmware; outputs stay off\n")
         return 1
+    except OSError as error:
+        sys.stderr.write("KERNEL_FAILED: the files of the board folder cannot be used: %s\n" % repr(error))
+        return 1
     try:
-        kernel = load()
+        kernel = load(".", routines)
         driver = make_driver(kernel, arguments)
         mailbox = Mailbox(kernel)
         drive = Drive(kernel, mailbox, driver)

@@ -2,6 +2,8 @@
 
     build/units/<unit>/  main.py, eesm/, drivers/, boards/virtual/, linked.py, unit.json,
                          schema.json, tables.bin
+    build/units/<unit>-rpi_pico/  the same for a board: modules compiled to .mpy, its driver, and
+                         linked_compiled.mpy beside linked.py
 
 The same content gives the same bytes, and nothing is written that has not changed.
 """
@@ -17,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from eesm import parameters
+from eesm.routines import SIZE_BYTES
 from eesm.signals import Signals
 from eesm.table import PARAMETER, TABLE, Signal, signals_of
 from host_tools import __file__ as _package
+from host_tools.board_code import compile_text
 from host_tools.linker import Layout, Program, link
 from host_tools.schema import compact, hash_of
 from host_tools.units import Unit, load, unit_names
@@ -29,6 +33,7 @@ FIRMWARE = ROOT / "firmware"
 # Modules that the board imports; stages, table and signals reach it as linked code.
 BOARD_MODULES = (
     "cyclic",
+    "routines",
     "kernel",
     "mailbox",
     "drive",
@@ -39,6 +44,12 @@ BOARD_MODULES = (
     "link",
     "telemetry",
 )
+# Sources that a board gets as they are; the rest is compiled, which saves it time and memory at boot.
+SOURCES = ("main.py",)
+# Modules of a driver that run where the folder is built.
+HOST_ONLY = ("rp2040_handler",)
+# mpy-cross's name of the machine code that a chip runs.
+ARCHITECTURES = {"rp2040": "armv6m"}
 FIRMWARE_VERSION = "0.1.0"
 FORMAT = 1
 
@@ -191,20 +202,25 @@ def build(unit: Unit, out: Path) -> Path:
     Raises LinkError for a kernel that cannot be linked, ValueError for settings that make no sense.
     """
     linked = link_unit(unit)
-    identity = linked.unit["identity"]
+    architecture = ARCHITECTURES[linked.unit["board"]["chip"]] if "board" in linked.unit else ""
     files: dict[str, bytes] = {}
-    for source in board_files(identity["board"]):
-        files[source.relative_to(FIRMWARE if FIRMWARE in source.parents else ROOT).as_posix()] = (
-            source.read_bytes()
-        )
-    text = linked.program.viper()
-    files["linked.py"] = f'{text.rstrip()}\n\n\nIDENTITY = "{identity["kernel_hash"]}"\n'.encode()
+    for source in board_files(unit):
+        place = source.relative_to(FIRMWARE if FIRMWARE in source.parents else ROOT)
+        if not architecture or place.as_posix() in SOURCES:
+            files[place.as_posix()] = source.read_bytes()
+        else:
+            compiled = compile_text(source.read_text(), place.as_posix(), architecture)
+            files[place.with_suffix(".mpy").as_posix()] = compiled
+    text = linked_text(linked)
+    files["linked.py"] = text.encode()
+    if architecture:
+        files["linked_compiled.mpy"] = compile_text(text, "linked.py", architecture)
     files["unit.json"] = compact(linked.unit).encode()
     files["schema.json"] = compact(linked.schema).encode()
     words = array("h", linked.tables)
     if sys.byteorder == "big":
         words.byteswap()
-    files["tables.bin"] = words.tobytes()
+    files["tables.bin"] = linked.unit["size"].to_bytes(SIZE_BYTES, "little") + words.tobytes()
     for name, content in files.items():
         path = out / name
         if not (path.is_file() and path.read_bytes() == content):
@@ -224,15 +240,30 @@ def folder_of(unit: Unit) -> Path:
     return ROOT / "build" / "units" / name
 
 
-def board_files(board: str) -> list[Path]:
-    """Source files that a board's file system holds as they are."""
+def linked_text(linked: Linked) -> str:
+    """Content of linked.py: the routines that the board's driver calls, and their identity."""
+    handler = None
+    if "board" in linked.unit:
+        from drivers.rp2040_handler import handler_of
+
+        handler = handler_of(linked.unit["board"])
+    text = linked.program.viper(handler=handler)
+    return f'{text.rstrip()}\n\n\nIDENTITY = "{linked.unit["identity"]["kernel_hash"]}"\n'
+
+
+def board_files(unit: Unit) -> list[Path]:
+    """Source files that a board's file system holds, as they are or compiled."""
     files = [FIRMWARE / "main.py", FIRMWARE / "eesm/__init__.py", FIRMWARE / "drivers/__init__.py"]
     files += [FIRMWARE / "eesm" / f"{name}.py" for name in BOARD_MODULES]
-    files.append(FIRMWARE / "drivers" / f"{board}.py")
-    if board == "virtual":
-        files.append(FIRMWARE / "drivers/standard_port.py")
+    if unit.board.hardware is None:
+        files += [FIRMWARE / "drivers/virtual.py", FIRMWARE / "drivers/standard_port.py"]
         files += [ROOT / "boards/__init__.py", *sorted((ROOT / "boards/virtual").glob("*.py"))]
-    return [file for file in files if file.exists()]
+    else:
+        chip = unit.as_board()["chip"]
+        drivers = sorted((FIRMWARE / "drivers").glob(f"{chip}*.py"))
+        files += [file for file in drivers if file.stem not in HOST_ONLY]
+        files.append(FIRMWARE / "drivers/usb_port.py")
+    return files
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,11 +4,13 @@
 write; `linked.py` holds the linked routines, which the board compiles when it imports them.
 """
 
+import gc
 import json
 from array import array
 from math import pi, sin, sqrt
 
 from eesm import parameters
+from eesm.routines import SIZE_BYTES, load_routines
 
 
 class KernelError(Exception):
@@ -34,6 +36,7 @@ class Kernel:
         self.memory_shift = unit["memory_shift"]
         self.fast_step = fast_step
         self.outer_step = outer_step
+        self.on_samples = None  # the whole interrupt, on a board that has one
         if block is None:
             block = array("i", bytes(4 * unit["size"]))
         self.block = block
@@ -92,31 +95,35 @@ class Kernel:
         return limits
 
 
-def load(folder="."):
-    """The kernel of a board folder, compiled and ready.
+def load(folder=".", routines=None):
+    """The kernel of a board folder, compiled and ready; `routines` if they have been loaded before.
 
     A kernel that cannot run has `failure` = (fault name, text) and no routines, so that the drive
     can still say what is wrong.  Raises KernelError when not even unit.json can be read.
     """
     try:
+        if routines is None:
+            routines = load_routines(folder)
         with open(folder + "/unit.json") as file:
             unit = json.load(file)
-        kernel = Kernel(unit)
-    except MemoryError:
-        raise KernelError("MEMORY_SHORT: no memory left while loading unit.json; outputs stay off")
-    except (OSError, ValueError, KeyError) as error:
-        raise KernelError("KERNEL_FAILED: unit.json cannot be used: %s" % repr(error))
-    try:
+        gc.collect()
+        kernel = Kernel(unit, block=routines.block)
         with open(folder + "/tables.bin", "rb") as file:
+            file.seek(SIZE_BYTES)
             kernel.fill_tables(array("h", file.read()))
-        import linked  # pyright: ignore[reportMissingImports]
-
-        if linked.IDENTITY != unit["identity"]["kernel_hash"]:
-            raise ValueError("linked.py and unit.json are of different builds")
-        kernel.fast_step = linked.fast_step
-        kernel.outer_step = linked.outer_step
     except MemoryError:
-        kernel.failure = ("MEMORY_SHORT", "no memory left while compiling the kernel")
-    except Exception as error:  # whatever it is, the outputs stay off and the reason is told
-        kernel.failure = ("KERNEL_FAILED", "loading the kernel failed: %s" % repr(error))
+        raise KernelError("MEMORY_SHORT: no memory left while loading the unit; outputs stay off")
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise KernelError("KERNEL_FAILED: the files of the board folder cannot be used: %s" % repr(error))
+    kernel.failure = routines.failure
+    if kernel.failure is None:
+        if routines.identity != unit["identity"]["kernel_hash"]:
+            kernel.failure = (
+                "KERNEL_FAILED",
+                "loading the kernel failed: linked.py and unit.json are of different builds",
+            )
+        else:
+            kernel.fast_step = routines.fast_step
+            kernel.outer_step = routines.outer_step
+            kernel.on_samples = routines.on_samples
     return kernel

