@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from eesm.stages.fixed import divide, mul15, root_of, sine_of, wrap
+from eesm.stages.fixed import divide, mul15, root_of, wrap
 from eesm.stages.transforms import park
 from host_tools.accept import twin
 from host_tools.accept.floats import Twin, derive_exactly, place_signals, translate
@@ -24,7 +24,6 @@ def test_signals_have_places_of_their_own() -> None:
 def test_helpers_become_exact() -> None:
     memory = np.zeros(PLACE[""])
     assert translate(mul15, PLACE)(12345, 321) == 12345 * 321 / 32768  # not rounded
-    assert translate(sine_of, PLACE)(memory, 1 << 27) == pytest.approx(32768 * math.sin(math.pi / 4))
     assert translate(root_of, PLACE)(memory, 2.0) == pytest.approx(math.sqrt(2))
     assert translate(divide, PLACE)(1.0, 3.0, 4) == pytest.approx(16 / 3)
     assert translate(wrap, PLACE)((1 << 30) - 7.5) == -7.5

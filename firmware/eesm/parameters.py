@@ -108,6 +108,7 @@ def constants(settings):
         "emf_shift": 15 - psi_shift,
         "torque_shift": 15 - round(log(torque_full / base["torque"]) / log(2)),
         "pwm_top": settings["pwm_top"],
+        "pwm_shift": settings["pwm_top"].bit_length(),
         "saturates": settings.get("saturates", 0),
         "delay_periods": settings.get("delay_periods", 3),
         "exciter_from_link": 1 if settings["exciter_from_link"] else 0,
@@ -190,16 +191,16 @@ def derive(settings, base=None):
     put("k_l_q", l_q * i / psi)
     put("k_m", m * i_f / psi)
 
-    put("k_f_p", l_f * w_f * i_f / u_f)
-    put("k_f_d", 1.5 * m * w_c * i / u_f)
+    put("k_f_p", l_f * w_f * i_f / u_f, 2)
+    put("k_f_d", 1.5 * m * w_c * i / u_f, 2)
     put("k_f_i", r_f * w_f * t_s * i_f / u_f * Q15, 2)
     put("k_f_a", r_f * t_s / l_f * Q15, 2)
-    put("k_d_p", sigma_l_d * w_c * i / u)
-    put("k_d_f", m / l_f * u_f / u)
+    put("k_d_p", sigma_l_d * w_c * i / u, 2)
+    put("k_d_f", m / l_f * u_f / u, 2)
     put("k_d_i", r_s * w_c * t_s * i / u * Q15, 2)
     put("k_d_a", r_s * t_s / sigma_l_d * Q15, 2)
-    put("k_ahead", t_s * u / psi)
-    put("k_q_p", l_q * w_c * i / u)
+    put("k_ahead", t_s * u / psi, 16)
+    put("k_q_p", l_q * w_c * i / u, 2)
     put("k_q_i", r_s * w_c * t_s * i / u * Q15, 2)
     put("k_q_a", r_s * t_s / l_q * Q15, 2)
 
@@ -218,8 +219,10 @@ def derive(settings, base=None):
     words["k_u_f_max"] = _within(settings["u_f_nominal"] / u_f * Q15, 0, 32767)
     if settings["exciter_from_link"]:
         words["k_u_f_max"] = 32767
-    words["dead_duty"] = _within(settings["dead_time_compensated"] * settings["f_pwm"] * Q15, 0, 3276)
-    put("k_dead", i / settings["dead_time_zone"])
+    # Counts with 12 fraction bits; a tenth of the period at most.
+    taken = min(settings["dead_time_compensated"] * settings["f_pwm"], 0.1) * settings["pwm_top"] * 4096
+    words["dead_count"] = _within(taken, 0, 1639 << 12)
+    put("k_dead", taken / (settings["dead_time_zone"] / i * Q15), 0, 16383)
 
     words["i_trip"] = _limit(settings, "i_trip", i)
     words["i_f_trip"] = _limit(settings, "i_f_trip", i_f)

@@ -12,7 +12,7 @@ from eesm.stages.damping import damp_driveline
 from eesm.stages.derate import limit_power, note_i_q, yield_to_link
 from eesm.stages.field import control_field, excite, limit_exciter
 from eesm.stages.flux import find_flux
-from eesm.stages.guard import guard
+from eesm.stages.guard import guard, watch
 from eesm.stages.mailbox import take_mailbox
 from eesm.stages.measure import measure
 from eesm.stages.modulate import choose_voltage, modulate
@@ -50,6 +50,7 @@ def outer_step(s: Signals) -> None:
     if s.slot == 0:
         control_speed(s)
         damp_driveline(s)
+        watch(s)
         s.slot = 1
     elif s.slot == 1:
         limit_torque(s)

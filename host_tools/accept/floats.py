@@ -1,8 +1,8 @@
 """The float twin of the kernel: the same stages with real numbers in place of integers.
 
 Each stage is translated from its own source: `x >> n` divides by 2**n without a remainder lost,
-`x & (2**n - 1)` is the remainder of a division, what is added to round is left out, sine, root and
-quotient are exact, and every gain is the real number that its mantissa and shift stand for.
+`x & (2**n - 1)` is the remainder of a division, what is added to round is left out, root and quotient
+are exact, and every gain is the real number that its mantissa and shift stand for.
 Words stay words only where hardware counts: converter, encoder, PWM.  Mailbox, sums and telemetry
 are left out.  What differs between kernel and twin is what fixed point costs.
 """
@@ -32,8 +32,6 @@ LEFT_OUT = ("take_mailbox", "measure", "stream", "capture")
 ROUNDING = 0x4000
 # Helpers that approximate what floats have exactly; `p` is the twin's memory.
 EXACT: dict[str, str] = {
-    "sine_of": "def sine_of(p, phase): return 32768.0 * math.sin(phase * 5.851672892797487e-09)",
-    "cosine_of": "def cosine_of(p, phase): return 32768.0 * math.cos(phase * 5.851672892797487e-09)",
     "root_of": "def root_of(p, square): return math.sqrt(max(square, 0.0))",
     "divide": "def divide(x, y, q): return x * 2.0**q / y",
 }

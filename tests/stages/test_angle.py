@@ -54,7 +54,7 @@ def test_tracker_settles_on_angle_and_speed(speed_hz: float) -> None:
     f_pwm, counts = 20000, 4096
     bandwidth = 2 * math.pi * 100 / f_pwm
     s = make_signals(
-        k_pll_p=round(2 * 0.9 * bandwidth * 4096 * 16), k_pll_p_shift=4,
+        w_shift=11, k_pll_p=round(2 * 0.9 * bandwidth * 4096 * 16), k_pll_p_shift=4,
         k_pll_i=round(bandwidth**2 * 4096 * 2048), k_pll_i_shift=11,
         **words(counts, 1),
     )  # fmt: skip

@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eesm.stages.fixed import amplify, cosine_of, magnitude, mul15, root_of, sat, sine_of, wrap
+from eesm.stages.angle import find_direction
+from eesm.stages.fixed import amplify, magnitude, mul15, root_of, sat, within, wrap
 from tests.stages.bench import make_signals
 
 S = make_signals()
@@ -15,6 +16,7 @@ Q15 = st.integers(-32767, 32767)
 @given(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(0, (1 << 30) - 1))
 def test_saturation_is_the_nearest_value_inside(x: int, limit: int) -> None:
     assert sat(x, limit) == max(-limit, min(limit, x))
+    assert within(x, limit) == max(0, min(limit, x))
 
 
 @given(Q15, Q15)
@@ -38,8 +40,11 @@ def test_wrapped_difference_is_the_short_way_round(a: int, b: int) -> None:
 @given(st.integers(0, (1 << 30) - 1))
 def test_sine_and_cosine_are_right_to_three_steps(phase: int) -> None:
     angle = 2 * math.pi * phase / (1 << 30)
-    assert abs(sine_of(S, phase) - 32767 * math.sin(angle)) < 3
-    assert abs(cosine_of(S, phase) - 32767 * math.cos(angle)) < 3
+    s = make_signals(theta_e=phase)
+    find_direction(s)
+    for value, exact in ((s.sin_e, math.sin(angle)), (s.cos_e, math.cos(angle))):
+        assert abs(value - 32767 * exact) < 3
+        assert abs(value) <= 32768
 
 
 @given(st.integers(0, (1 << 30) - 1))

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eesm import signals as table
-from eesm.stages.guard import guard
+from eesm.stages.guard import guard, watch
+from eesm.stages.transforms import clarke
 from tests.stages.bench import make_signals
 
 LIMITS = {"i_trip": 20000, "i_f_trip": 15000, "u_dc_trip": 25000, "u_dc_min": 5000, "w_e_trip": 28000}
@@ -29,33 +30,42 @@ CAUSES = [
 ]
 
 
+def look(s) -> None:
+    """What comes before the guard in a period, a letter and a watch included."""
+    clarke(s)
+    watch(s)
+    if s.fault_request or s.fault_clear != s.fault_cleared:
+        s.suspect = -1  # as `take_mailbox` does
+    guard(s)
+
+
 @pytest.mark.parametrize(("cause", "bit"), CAUSES)
 def test_a_broken_limit_is_latched_at_once_and_stays(cause, bit) -> None:
     s = make_signals(**{**LIMITS, **cause}, period=123)
-    guard(s)
+    look(s)
     assert (s.faults, s.fault_first, s.fault_period) == (bit, bit, 123)
     calm = make_signals(**LIMITS, faults=bit, fault_first=bit)
-    guard(calm)
+    look(calm)
     assert calm.faults == bit
     calm.fault_clear = 1
-    guard(calm)
+    look(calm)
     assert (calm.faults, calm.fault_first) == (0, 0)
-    guard(calm)
+    look(calm)
     assert calm.faults == 0
 
 
 @pytest.mark.parametrize(("cause", "bit"), CAUSES)
 def test_clear_does_not_forget_what_still_holds(cause, bit) -> None:
     s = make_signals(**{**LIMITS, **cause}, fault_clear=9)
-    guard(s)
+    look(s)
     assert s.faults == bit
 
 
 def test_the_first_fault_is_kept_when_others_follow() -> None:
     s = make_signals(**LIMITS, i_a=30000, period=5)
-    guard(s)
+    look(s)
     s.u_dc, s.period = 30000, 6
-    guard(s)
+    look(s)
     assert s.fault_first == table.FAULT_PHASE_OVERCURRENT
     assert s.faults == table.FAULT_PHASE_OVERCURRENT | table.FAULT_DC_OVERVOLTAGE
     assert s.fault_period == 5
@@ -66,5 +76,21 @@ def test_the_first_fault_is_kept_when_others_follow() -> None:
 )
 def test_nothing_trips_inside_the_limits(i_a: int, i_b: int, i_f: int, u_dc: int) -> None:
     s = make_signals(**LIMITS, i_a=i_a, i_b=i_b, i_f=i_f, u_dc=u_dc, bridge_mode=2)
-    guard(s)
+    look(s)
     assert s.faults == 0
+
+
+@pytest.mark.parametrize(("cause", "bit"), CAUSES[:7])
+def test_currents_and_the_link_wait_for_nothing(cause, bit) -> None:
+    s = make_signals(**{**LIMITS, **cause})
+    clarke(s)
+    guard(s)
+    assert s.faults == bit
+
+
+@given(st.integers(-32767, 32767), st.integers(-32767, 32767), st.integers(0, 32767))
+def test_no_phase_current_beyond_its_limit_is_missed(i_a: int, i_b: int, trip: int) -> None:
+    s = make_signals(**{**LIMITS, "i_trip": trip}, i_a=i_a, i_b=i_b)
+    clarke(s)
+    guard(s)
+    assert s.faults == (1 if max(abs(i_a), abs(i_b), abs(i_a + i_b)) > trip else 0)

@@ -48,12 +48,12 @@ def test_highest_and_lowest_leg_are_centred(size: float, phase: float) -> None:
     assert abs(max(legs) + min(legs) - s.pwm_top) <= 4
 
 
-@given(Q15, Q15, Q15, Q15, st.integers(0, 32767), st.integers(0, 32767))
+@given(Q15, Q15, Q15, Q15, st.integers(0, 32767), st.integers(0, 32767), st.integers(-39000, 39000))
 def test_counts_stay_in_range_whatever_is_asked(
-    alpha: int, beta: int, i_d: int, i_q: int, u_dc: int, dead: int
+    alpha: int, beta: int, i_alpha: int, i_beta: int, u_dc: int, dead: int, turn: int
 ) -> None:
-    s = ready(cos_out=32767, dead_duty=dead % 3277, k_dead=32767, k_dead_shift=9)
-    s.u_alpha, s.u_beta, s.i_d, s.i_q, s.u_dc = alpha, beta, i_d, i_q, u_dc
+    s = ready(turn_out=turn, dead_count=dead * 50, k_dead=16383, k_dead_shift=9)
+    s.u_alpha, s.u_beta, s.i_alpha, s.i_beta, s.u_dc = alpha, beta, i_alpha, i_beta, u_dc
     invert_u_dc(s)
     modulate(s)
     for compare in (s.compare_a, s.compare_b, s.compare_c):
@@ -77,15 +77,29 @@ def test_off_and_fault_open_the_switches_and_short_closes_the_low_sides() -> Non
 
 @given(st.floats(0, 1))
 def test_dead_time_compensation_has_the_sign_of_the_current(phase: float) -> None:
-    plain, helped = ready(), ready(dead_duty=328, k_dead=32767, k_dead_shift=0)
+    plain, helped = ready(), ready(dead_count=round(31.25 * 4096), k_dead=16383, k_dead_shift=0)
     for s in (plain, helped):
         s.bridge_mode = BRIDGE_VOLTAGE
-        s.cos_out = 32767
-        s.i_d = round(20000 * math.cos(2 * math.pi * phase))
-        s.i_q = round(20000 * math.sin(2 * math.pi * phase))
+        s.i_alpha = round(20000 * math.cos(2 * math.pi * phase))
+        s.i_beta = round(20000 * math.sin(2 * math.pi * phase))
         modulate(s)
     i_a = math.cos(2 * math.pi * phase)
     if abs(i_a) > 0.01:
         gained = helped.compare_a - plain.compare_a
         assert gained * i_a > 0
         assert abs(abs(gained) - 0.01 * 3125) <= 2
+
+
+@given(st.floats(0, 1), st.floats(-0.4, 0.4))
+def test_dead_time_goes_by_the_currents_when_the_voltage_acts(phase: float, turn: float) -> None:
+    plain, helped = ready(), ready(dead_count=round(31.25 * 4096), k_dead=16383, k_dead_shift=0)
+    for s in (plain, helped):
+        s.i_alpha = round(20000 * math.cos(2 * math.pi * phase))
+        s.i_beta = round(20000 * math.sin(2 * math.pi * phase))
+        s.turn_out = round(turn * 32768)
+        modulate(s)
+    legs = ("compare_a", 0), ("compare_b", 1), ("compare_c", 2)
+    for name, leg in legs:
+        current = math.cos(2 * math.pi * (phase - leg / 3) + turn)
+        if abs(current) > 0.05:
+            assert (getattr(helped, name) - getattr(plain, name)) * current > 0

@@ -58,7 +58,8 @@ def limit_power(s: Signals) -> None:
             if left < 0:
                 left = 0
             s.torque_max = (s.torque_max * left) >> 15
-            if s.u_dc > s.u_dc_low:
+            # The voltage ahead counts, and a link that rings about its limit is still low.
+            if s.u_dc > s.u_dc_low + ((s.u_dc_soft - s.u_dc_low) >> 4):
                 bits = bits | LIMITED_LINK_HIGH
             else:
                 bits = bits | LIMITED_LINK_LOW
@@ -77,9 +78,15 @@ def yield_to_link(s: Signals) -> None:
     there to u_dc_trip, which takes out of the link what arrived late.  Motoring falls from u_dc_low to
     nothing at u_dc_min.  The field stays as it was: its energy would have to go to the same link.
     """
-    share = Q15_MAX
     ahead = s.u_dc + (s.u_dc - s.u_dc_last) * AHEAD_PERIODS
     s.u_dc_last = s.u_dc
+    if (s.u_dc_soft - ahead | ahead - s.u_dc_low | s.link_share - Q15_MAX) < 0:
+        take_share(s, ahead)
+
+
+def take_share(s: Signals, ahead: int) -> None:
+    """The share of i_q that the link leaves, or all of it again."""
+    share = Q15_MAX
     if ahead > s.u_dc_soft:
         if (s.w_e > SLOW and s.i_q_asked < 0) or (s.w_e < -SLOW and s.i_q_asked > 0):
             share = amplify(sat15(s.u_dc_hold - ahead), s.k_link_high, s.k_link_high_shift)

@@ -9,7 +9,7 @@ from eesm.signals import (
     GATE_EXCITER,
     Signals,
 )
-from eesm.stages.fixed import amplify, sat15, sat30
+from eesm.stages.fixed import amplify, sat, sat15, sat30
 
 
 def limit_exciter(s: Signals) -> None:
@@ -33,35 +33,30 @@ def control_field(s: Signals) -> None:
         u_f_min = -s.u_f_max
     s.d_error = 0
     if s.bridge_mode == BRIDGE_CURRENT:
-        s.d_error = sat15(s.i_d_ref - s.i_d)
-    if s.faults != 0 or s.field_mode == FIELD_REVERSE:
-        s.u_f = 0
-        if s.i_f > s.i_f_safe and s.u_dc < s.u_dc_brake:
-            s.u_f = u_f_min
-        s.field_integral = 0
-        s.field_excess = s.u_f
-    elif s.field_mode == FIELD_CURRENT:
-        error = sat15(s.i_f_ref - s.i_f)
+        s.d_error = s.i_d_ref - s.i_d
+    if s.field_mode == FIELD_CURRENT and s.faults == 0:
+        error = s.i_f_ref - s.i_f
         drop = s.field_integral >> 15
         kick = amplify(s.d_error, s.k_f_d, s.k_f_d_shift)
         if kick < 0 and error > s.i_f_slack:
             kick = 0
-        asked = drop + amplify(error, s.k_f_p, s.k_f_p_shift) + kick
-        u_f = asked
-        if u_f > s.u_f_max:
-            u_f = s.u_f_max
-        elif u_f < u_f_min:
+        u_f = drop + amplify(error, s.k_f_p, s.k_f_p_shift) + kick
+        growth = amplify(error, s.k_f_i, s.k_f_i_shift)
+        if (s.u_f_max - u_f | u_f - u_f_min) < 0:
+            asked = u_f
             u_f = u_f_min
+            if asked > 0:
+                u_f = s.u_f_max
+            growth = growth + amplify(sat15(u_f - asked), s.k_f_a, s.k_f_a_shift)
         s.u_f = u_f
-        s.field_excess = sat15(u_f - drop)
-        s.field_integral = sat30(
-            s.field_integral
-            + amplify(error, s.k_f_i, s.k_f_i_shift)
-            + amplify(sat15(u_f - asked), s.k_f_a, s.k_f_a_shift)
-        )
+        s.field_excess = u_f - drop
+        s.field_integral = sat30(s.field_integral + growth)
     else:
         u_f = 0
-        if s.field_mode == FIELD_VOLTAGE:
+        if s.faults != 0 or s.field_mode == FIELD_REVERSE:
+            if s.i_f > s.i_f_safe and s.u_dc < s.u_dc_brake:
+                u_f = u_f_min
+        elif s.field_mode == FIELD_VOLTAGE:
             u_f = s.field_voltage
             if u_f > s.u_f_max:
                 u_f = s.u_f_max
@@ -74,9 +69,9 @@ def control_field(s: Signals) -> None:
 
 def excite(s: Signals) -> None:
     """Exciter voltage to a signed compare count; its gates stay on while a field is wanted or feared."""
-    duty = s.u_f
     if s.exciter_from_link == 1:
-        duty = sat15((s.u_f * s.inv_u_dc) >> 13)
-    s.compare_f = (duty * s.pwm_top) >> 15
+        s.compare_f = sat((s.u_f * s.count_gain) >> (28 - s.pwm_shift), s.pwm_top)
+    else:
+        s.compare_f = (s.u_f * s.pwm_top) >> 15
     if s.field_mode != FIELD_OFF or s.i_f > s.i_f_safe:
         s.gate_enable = s.gate_enable | GATE_EXCITER

@@ -6,7 +6,6 @@ Helpers are pure functions over integers; those that take `s` read a table and n
 from eesm.signals import PHASE_MASK, Q15_MAX, Q30_MAX, SINE_STEPS, Signals
 
 SINE_SHIFT = 21
-SINE_FRACTION_SHIFT = 6
 QUARTER_TURN_STEPS = SINE_STEPS >> 2
 
 
@@ -30,6 +29,16 @@ def sat30(x: int) -> int:
     return sat(x, Q30_MAX)
 
 
+def within(x: int, high: int) -> int:
+    """x held within 0 .. high."""
+    y = x
+    if y < 0:
+        y = 0
+    elif y > high:
+        y = high
+    return y
+
+
 def magnitude(x: int) -> int:
     """Absolute value."""
     y = x
@@ -44,27 +53,13 @@ def mul15(x: int, y: int) -> int:
 
 
 def amplify(x: int, k: int, k_shift: int) -> int:
-    """x times a gain of mantissa k <= 32767 and right shift k_shift; |x| <= 32767."""
+    """x times a gain of mantissa k and right shift k_shift; |x| <= 65535 where k <= 32767."""
     return (x * k) >> k_shift
 
 
 def wrap(phase: int) -> int:
     """The phase difference nearest to zero: -half a turn .. half a turn less one."""
     return ((phase + 0x20000000) & PHASE_MASK) - 0x20000000
-
-
-def sine_of(s: Signals, phase: int) -> int:
-    """Sine of a phase, Q15, from 512 steps a turn with linear interpolation (error 3.1e-5)."""
-    index = phase >> SINE_SHIFT
-    low = s.sine[index]
-    return low + (((s.sine[index + 1] - low) * ((phase >> SINE_FRACTION_SHIFT) & 0x7FFF)) >> 15)
-
-
-def cosine_of(s: Signals, phase: int) -> int:
-    """Cosine of a phase, Q15: the sine a quarter turn ahead (the table covers 1.25 turns)."""
-    index = (phase >> SINE_SHIFT) + QUARTER_TURN_STEPS
-    low = s.sine[index]
-    return low + (((s.sine[index + 1] - low) * ((phase >> SINE_FRACTION_SHIFT) & 0x7FFF)) >> 15)
 
 
 def root_of(s: Signals, square: int) -> int:

@@ -19,8 +19,47 @@ def guard(s: Signals) -> None:
 
     A latched fault opens the six switches and drives the field down (`modulate`,
     `control_field`).  Only a changed `fault_clear` clears, and only what no longer holds.
+
+    Every period asks once whether anything may be wrong: the sign of an OR is set when one of the
+    distances to the limits is negative.  No phase current is longer than the current vector.
+    `suspect` stands for what cannot come quicker than a letter or a cycle of the outer law (`watch`).
     """
-    now = s.fault_request | s.board_faults
+    if (
+        s.i_trip * s.i_trip - 1 - s.i_alpha * s.i_alpha - s.i_beta * s.i_beta
+        | s.suspect - s.board_faults
+        | s.i_f_trip - s.i_f
+        | s.i_f_trip + s.i_f
+        | s.u_dc_trip - s.u_dc
+        | s.u_dc - s.u_dc_min
+    ) < 0:
+        s.suspect = 0
+        latch(s, s.fault_request | s.board_faults | find_broken(s))
+
+
+def watch(s: Signals) -> None:
+    """Make the guard look closely when a converter is at its end or the shaft too quick; an outer slot.
+
+    A current or u_dc so large as the converter's end trips by itself, in its period; this finds the sensor
+    whose end is within the limits.
+    """
+    s.suspect = 0
+    if (
+        s.w_e_trip - s.w_e
+        | s.w_e_trip + s.w_e
+        | s.i_a_raw - 1
+        | s.i_b_raw - 1
+        | s.i_f_raw - 1
+        | ADC_TOP - 1 - s.i_a_raw
+        | ADC_TOP - 1 - s.i_b_raw
+        | ADC_TOP - 1 - s.i_f_raw
+        | ADC_TOP - 1 - s.u_dc_raw
+    ) < 0:
+        s.suspect = -1
+
+
+def find_broken(s: Signals) -> int:
+    """The bits of the limits that are broken."""
+    now = 0
     if magnitude(s.i_a) > s.i_trip or magnitude(s.i_b) > s.i_trip or magnitude(s.i_a + s.i_b) > s.i_trip:
         now = now | FAULT_PHASE_OVERCURRENT
     if magnitude(s.i_f) > s.i_f_trip:
@@ -35,11 +74,21 @@ def guard(s: Signals) -> None:
         now = now | FAULT_SENSOR_RANGE
     if s.i_f_raw == 0 or s.i_f_raw == ADC_TOP or s.u_dc_raw == ADC_TOP:
         now = now | FAULT_SENSOR_RANGE
-    if s.fault_clear != s.fault_cleared:
-        s.fault_cleared = s.fault_clear
-        s.faults = 0
-        s.fault_first = 0
+    return now
+
+
+def latch(s: Signals, now: int) -> None:
+    """Add to the faults, after a clear that was asked for."""
+    clear_faults(s)
     if now != 0 and s.faults == 0:
         s.fault_first = now
         s.fault_period = s.period
     s.faults = s.faults | now
+
+
+def clear_faults(s: Signals) -> None:
+    """Forget the latched faults when `fault_clear` has changed."""
+    if s.fault_clear != s.fault_cleared:
+        s.fault_cleared = s.fault_clear
+        s.faults = 0
+        s.fault_first = 0

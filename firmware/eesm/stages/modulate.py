@@ -1,14 +1,13 @@
 """Stator voltage to compare counts."""
 
 from eesm.signals import (
-    BRIDGE_OFF,
     BRIDGE_SHORT,
     BRIDGE_VOLTAGE,
     GATE_INVERTER,
     Signals,
 )
-from eesm.stages.fixed import amplify, sat15
-from eesm.stages.transforms import predict_current, turn_voltage
+from eesm.stages.fixed import amplify, sat, within
+from eesm.stages.transforms import turn_voltage
 
 SQRT3_HALF = 28378  # sqrt(3)/2, Q15
 
@@ -21,52 +20,57 @@ def choose_voltage(s: Signals) -> None:
         s.u_beta = s.u_beta_test
 
 
-def compare_of(s: Signals, voltage: int, current: int) -> int:
-    """Compare count of one leg: duty 1/2 plus its voltage over u_dc, plus what dead time takes.
+def make_up(s: Signals, current: int) -> int:
+    """What dead time takes from a leg, counts with 12 fraction bits.
 
-    The leg loses t_dead/T_pwm of duty against the sign of its current; a linear zone around
+    The leg loses t_dead of every period against the sign of its current; a linear zone around
     zero current keeps the compensation from chattering.
     """
-    duty = 0x4000 + ((sat15(voltage) * s.inv_u_dc) >> 13)
-    duty = duty + ((sat15(amplify(sat15(current), s.k_dead, s.k_dead_shift)) * s.dead_duty) >> 15)
-    if duty < 0:
-        duty = 0
-    elif duty > 0x8000:
-        duty = 0x8000
-    return (duty * s.pwm_top + 0x4000) >> 15
+    return sat(amplify(current, s.k_dead, s.k_dead_shift), s.dead_count)
 
 
 def modulate(s: Signals) -> None:
     """Space-vector modulation by the common voltage -(max + min)/2, dead-time compensation.
 
+    Counts have 12 fraction bits until the end.  Dead time goes by the currents expected when the
+    voltage acts: those sampled, turned on to the first order, which keeps their signs.
     Short: all low sides on and none switching, so no dead time disturbs what the angle search
     and the offsets measure.
     """
-    s.compare_a = 0
-    s.compare_b = 0
-    s.compare_c = 0
-    s.gate_enable = 0
-    if s.bridge_mode != BRIDGE_OFF and s.faults == 0:
+    if s.bridge_mode > BRIDGE_SHORT and s.faults == 0:
         s.gate_enable = GATE_INVERTER
-        if s.bridge_mode != BRIDGE_SHORT:
-            predict_current(s)
-            half_a = s.u_alpha >> 1
-            u_beta = (s.u_beta * SQRT3_HALF) >> 15
-            u_b = u_beta - half_a
-            u_c = -u_beta - half_a
-            highest = s.u_alpha
-            lowest = s.u_alpha
-            if u_b > highest:
-                highest = u_b
-            elif u_b < lowest:
-                lowest = u_b
-            if u_c > highest:
-                highest = u_c
-            elif u_c < lowest:
-                lowest = u_c
-            middle = (highest + lowest) >> 1
-            half_i = s.i_alpha_out >> 1
-            i_beta = (s.i_beta_out * SQRT3_HALF) >> 15
-            s.compare_a = compare_of(s, s.u_alpha - middle, s.i_alpha_out)
-            s.compare_b = compare_of(s, u_b - middle, i_beta - half_i)
-            s.compare_c = compare_of(s, u_c - middle, -i_beta - half_i)
+        a = (s.u_alpha * s.count_gain) >> (16 - s.pwm_shift)
+        b = (((s.u_beta * SQRT3_HALF) >> 15) * s.count_gain) >> (16 - s.pwm_shift)
+        half = a >> 1
+        c = -b - half
+        b = b - half
+        highest = a
+        lowest = b
+        if a < b:
+            highest = b
+            lowest = a
+        if c > highest:
+            highest = c
+        elif c < lowest:
+            lowest = c
+        centre = (s.pwm_top << 11) + 0x800 - ((highest + lowest) >> 1)
+        i_a = s.i_alpha - ((s.i_beta * s.turn_out) >> 15)
+        half = i_a >> 1
+        i_b = ((s.i_beta + ((s.i_alpha * s.turn_out) >> 15)) * SQRT3_HALF) >> 15
+        a = a + centre + make_up(s, i_a)
+        b = b + centre + make_up(s, i_b - half)
+        c = c + centre + make_up(s, -i_b - half)
+        if highest - lowest > (s.pwm_top << 12) - (s.dead_count << 1):
+            a = within(a, s.pwm_top << 12)
+            b = within(b, s.pwm_top << 12)
+            c = within(c, s.pwm_top << 12)
+        s.compare_a = a >> 12
+        s.compare_b = b >> 12
+        s.compare_c = c >> 12
+    else:
+        s.compare_a = 0
+        s.compare_b = 0
+        s.compare_c = 0
+        s.gate_enable = 0
+        if s.bridge_mode == BRIDGE_SHORT and s.faults == 0:
+            s.gate_enable = GATE_INVERTER

@@ -9,25 +9,26 @@ def sense(s: Signals) -> None:
 
     The phase and field sensors are bipolar: half the converter range is one base current.
     """
-    s.i_a = sat15((sat15((s.i_a_raw << 4) - s.i_a_offset) * s.i_a_gain) >> 14)
-    s.i_b = sat15((sat15((s.i_b_raw << 4) - s.i_b_offset) * s.i_b_gain) >> 14)
-    s.i_f = sat15((sat15((s.i_f_raw << 4) - s.i_f_offset) * s.i_f_gain) >> 14)
+    s.i_a = sat15((((s.i_a_raw << 4) - s.i_a_offset) * s.i_a_gain) >> 14)
+    s.i_b = sat15((((s.i_b_raw << 4) - s.i_b_offset) * s.i_b_gain) >> 14)
+    s.i_f = sat15((((s.i_f_raw << 4) - s.i_f_offset) * s.i_f_gain) >> 14)
     s.u_dc = sat15(((s.u_dc_raw << 3) * s.u_dc_gain) >> 14)
 
 
 def invert_u_dc(s: Signals) -> None:
     """Reciprocal of u_dc by one Newton step a period: r += r * (1 - u_dc * r).
 
-    The error squares every period: a 10 % step of u_dc leaves 1 %, then 0.01 %.
+    The error squares every period: a 10 % step of u_dc leaves 1 %, then 0.01 %.  PWM counts per volt
+    follow, for the legs and the exciter alike.
     """
-    u_dc = s.u_dc
-    if u_dc < 8193:
-        u_dc = 8193
-    error = sat15((0x10000000 - u_dc * s.inv_u_dc) >> 13)
+    error = (0x10000000 - s.u_dc * s.inv_u_dc) >> 13
+    if error < -Q15_MAX:
+        error = -Q15_MAX
     inverse = s.inv_u_dc + ((s.inv_u_dc * error) >> 15)
     if inverse > Q15_MAX:
         inverse = Q15_MAX
     elif inverse < 8192:
         inverse = 8192
     s.inv_u_dc = inverse
+    s.count_gain = (inverse * s.pwm_top) >> s.pwm_shift
     s.u_max = (s.u_dc * s.k_u_max) >> 15

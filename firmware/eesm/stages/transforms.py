@@ -20,11 +20,5 @@ def park(s: Signals) -> None:
 
 def turn_voltage(s: Signals) -> None:
     """Rotor frame to stator frame, at the phase where the voltage will act."""
-    s.u_alpha = sat15((s.u_d * s.cos_out - s.u_q * s.sin_out + 0x4000) >> 15)
-    s.u_beta = sat15((s.u_d * s.sin_out + s.u_q * s.cos_out + 0x4000) >> 15)
-
-
-def predict_current(s: Signals) -> None:
-    """The stator currents expected when the voltage acts: their signs steer dead time."""
-    s.i_alpha_out = sat15((s.i_d * s.cos_out - s.i_q * s.sin_out + 0x4000) >> 15)
-    s.i_beta_out = sat15((s.i_d * s.sin_out + s.i_q * s.cos_out + 0x4000) >> 15)
+    s.u_alpha = (s.u_d * s.cos_out - s.u_q * s.sin_out + 0x4000) >> 15
+    s.u_beta = (s.u_d * s.sin_out + s.u_q * s.cos_out + 0x4000) >> 15
