@@ -8,6 +8,7 @@ On a board that is loaded by `eesm flash` nothing is started unless every file o
 there: a flash that was cut short ends at the prompt, from where the next one begins.
 """
 
+import gc
 import sys
 
 MANIFEST = "manifest.json"
@@ -47,11 +48,19 @@ def main(arguments):
         from eesm.routines import load_routines
 
         routines = load_routines()  # first, while there is memory for the compiler
-        from eesm.drive import Drive
         from eesm.kernel import KernelError, load
+
+        gc.collect()
+        from eesm.drive import Drive
+
+        gc.collect()
         from eesm.link import Link
+
+        gc.collect()
         from eesm.mailbox import Mailbox
         from eesm.telemetry import Telemetry
+
+        gc.collect()
     except MemoryError:
         sys.stderr.write("MEMORY_SHORT: no memory left while loading the firmware; outputs stay off\n")
         return 1

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from eesm import parameters
+from eesm.kernel import INDEX_MASK, OFFSET_MASK, RANGE_SHIFT, STEP_SHIFT
 from eesm.routines import SIZE_BYTES
 from eesm.signals import Signals
-from eesm.table import PARAMETER, TABLE, Signal, signals_of
+from eesm.table import PARAMETER, Signal, signals_of
 from host_tools import __file__ as _package
 from host_tools.board_code import compile_text
 from host_tools.linker import Layout, Program, link
@@ -51,7 +52,7 @@ HOST_ONLY = ("rp2040_handler",)
 # mpy-cross's name of the machine code that a chip runs.
 ARCHITECTURES = {"rp2040": "armv6m"}
 FIRMWARE_VERSION = "0.1.0"
-FORMAT = 1
+FORMAT = 2
 
 
 def rows_in(layout: Layout) -> dict[str, Signal]:
@@ -108,20 +109,46 @@ def unit_data(
     """The content of unit.json: what `eesm.kernel.Kernel` needs to run the linked code."""
     bases = parameters.bases(settings)
     rows = rows_in(layout)
+    derived = parameters.derive(settings)
+    steps: list[float] = []
+    ranges: list[list[int] | None] = [None]
+    signals = {}
+    for name, row in rows.items():
+        limits = [row.low, row.high] if row.role == PARAMETER else None
+        step = place_in(steps, bases[row.base] / (1 << row.q))
+        signals[name] = pack_signal(layout.offset[name], step, place_in(ranges, limits))
     return {
         "format": FORMAT,
         "identity": dict(identity),
         "settings": dict(settings),
         "bases": bases,
-        "offset": {name: layout.offset[name] for name in rows},
+        "signals": signals,
+        "steps": steps,
+        "ranges": ranges,
         "length": {name: row.length for name, row in rows.items() if row.length},
         "size": layout.size,
         "memory_shift": memory_shift(layout),
-        "initial": {name: row.initial for name, row in rows.items() if row.initial and not row.length},
-        "step": {name: bases[row.base] / (1 << row.q) for name, row in rows.items() if row.role != TABLE},
-        "limits": {name: [row.low, row.high] for name, row in rows.items() if row.role == PARAMETER},
+        "initial": {
+            name: row.initial
+            for name, row in rows.items()
+            if row.initial and not row.length and name not in derived
+        },
         "plant": dict(plant or {}),
     }
+
+
+def place_in(values: list[Any], value: Any) -> int:
+    """Index of a value in a list, to which it is added if it is new."""
+    if value not in values:
+        values.append(value)
+    return values.index(value)
+
+
+def pack_signal(offset: int, step: int, limits: int) -> int:
+    """A signal's word in unit.json, as `eesm.kernel` reads it."""
+    if offset > OFFSET_MASK or max(step, limits) > INDEX_MASK:
+        raise ValueError(f"offset {offset}, step {step} or range {limits} does not fit a signal's word")
+    return offset | step << STEP_SHIFT | limits << RANGE_SHIFT
 
 
 @dataclass(frozen=True)
@@ -156,6 +183,7 @@ def link_unit(unit: Unit, changed: Mapping[str, Any] | None = None) -> Linked:
     data["initial"] |= words
     if unit.board.hardware is not None:
         data["board"] = unit.as_board()
+        del data["plant"]  # the machine itself is there
     return Linked(program, data, schema, array("h", chain(*tables.values())))
 
 

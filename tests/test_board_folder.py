@@ -12,7 +12,7 @@ import pytest
 
 from eesm import parameters, signals
 from eesm.kernel import Kernel
-from eesm.table import CONSTANT, TRANSIENT, signals_of
+from eesm.table import CONSTANT, PARAMETER, TRANSIENT, signals_of
 from host_tools.build import FIRMWARE_VERSION, ROOT, build, link_unit
 from host_tools.client import Drive
 from host_tools.units import load, unit_names
@@ -95,15 +95,19 @@ def test_every_unit_links_and_describes_itself(name):
     data, schema = linked.unit, linked.schema
     rows = signals_of(signals.Signals)
     block = {key for key, row in rows.items() if row.role not in (CONSTANT, TRANSIENT, "memory")}
-    assert set(data["offset"]) == block == {row["name"] for row in schema["signals"]}
+    kernel = Kernel(data)
+    assert set(data["signals"]) == block == {row["name"] for row in schema["signals"]}
     for row in schema["signals"]:
         assert row["index"] == linked.program.layout.memory_index(row["name"])
-        assert data["step"].get(row["name"]) in (
-            None,
-            pytest.approx(data["bases"][row["base"]] / 2 ** row["q"]),
-        )
+        assert kernel.step[row["name"]] == pytest.approx(data["bases"][row["base"]] / 2 ** row["q"])
+        assert kernel.index(row["name"]) == row["index"]
+        if rows[row["name"]].role == PARAMETER:
+            assert list(kernel.limits_of(row["name"])) == [row["low"], row["high"]]
+        else:
+            with pytest.raises(ValueError, match="not for the main loop"):
+                kernel.limits_of(row["name"])
     for key in parameters.derive(linked.unit["settings"]):
-        low, high = data["limits"][key]
+        low, high = kernel.limits_of(key)
         assert rows[key].low == low
         assert rows[key].high == high
     assert len(linked.tables) == sum(data["length"][key] for key in data["tables"])

@@ -125,7 +125,7 @@ class Drive:
 
     def step_of(self, name):
         """SI value of one step of a signal."""
-        return self.kernel.step[name]
+        return self.kernel.step_of(name)
 
     def since(self, period):
         """Periods passed since `period`."""

@@ -13,8 +13,29 @@ from eesm import parameters
 from eesm.routines import SIZE_BYTES, load_routines
 
 
+# A signal's word in unit.json, a small integer so that it takes no memory of its own: where it lies in
+# the block, and where to look up its step and, if the main loop may write it, its range (else 0).
+OFFSET_MASK = 0x3FFF
+STEP_SHIFT = 14
+INDEX_MASK = 0x7F
+RANGE_SHIFT = 21
+
+# What nobody needs any more once the block is filled.
+DONE = ("initial", "tables")
+
+
 class KernelError(Exception):
     """The folder holds no drive unit."""
+
+
+class Steps:
+    """SI value of one step of each signal, by name."""
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def __getitem__(self, name):
+        return self._kernel.step_of(name)
 
 
 class Kernel:
@@ -29,10 +50,15 @@ class Kernel:
         self.identity = unit["identity"]
         self.settings = dict(unit["settings"])
         self.bases = unit["bases"]
-        self.offset = unit["offset"]
         self.length = unit["length"]
-        self.step = unit["step"]
-        self.limits = unit["limits"]
+        self.offset = {}
+        # What else is known of a signal: its word of unit["signals"], which says where to look it up.
+        self._signals = unit["signals"]
+        self._steps = unit["steps"]
+        self._ranges = unit["ranges"]
+        for name, word in self._signals.items():
+            self.offset[name] = word & OFFSET_MASK
+        self.step = Steps(self)
         self.memory_shift = unit["memory_shift"]
         self.fast_step = fast_step
         self.outer_step = outer_step
@@ -75,11 +101,16 @@ class Kernel:
 
     def si(self, name):
         """Value of a scalar signal in its SI unit."""
-        return int(self.block[self.offset[name]]) * self.step[name]
+        word = self._signals[name]
+        return int(self.block[word & OFFSET_MASK]) * self._steps[word >> STEP_SHIFT & INDEX_MASK]
 
     def raw(self, name, value):
         """Raw integer nearest to an SI value; the range is the mailbox's to check."""
-        return round(value / self.step[name])
+        return round(value / self.step_of(name))
+
+    def step_of(self, name):
+        """SI value of one step of a signal."""
+        return self._steps[self._signals[name] >> STEP_SHIFT & INDEX_MASK]
 
     def index(self, name):
         """Memory index of a signal: what mailbox, stream and capture address it by."""
@@ -87,12 +118,13 @@ class Kernel:
 
     def limits_of(self, name):
         """(low, high) in raw words of a signal that the main loop may write; ValueError for others."""
-        limits = self.limits.get(name)
-        if limits is None:
-            if name in self.offset:
-                raise ValueError("%s is not for the main loop to write" % name)
+        word = self._signals.get(name)
+        if word is None:
             raise ValueError("no signal is called %s" % name)
-        return limits
+        index = word >> RANGE_SHIFT
+        if index == 0:
+            raise ValueError("%s is not for the main loop to write" % name)
+        return self._ranges[index]
 
 
 def load(folder=".", routines=None):
@@ -115,6 +147,9 @@ def load(folder=".", routines=None):
         raise KernelError("MEMORY_SHORT: no memory left while loading the unit; outputs stay off")
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise KernelError("KERNEL_FAILED: the files of the board folder cannot be used: %s" % repr(error))
+    for key in DONE:
+        del unit[key]
+    gc.collect()
     kernel.failure = routines.failure
     if kernel.failure is None:
         if routines.identity != unit["identity"]["kernel_hash"]:
