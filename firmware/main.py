@@ -12,6 +12,7 @@ import gc
 import sys
 
 MANIFEST = "manifest.json"
+TURNS = 8  # of the main loop between two looks whether it is to end
 
 
 def find_gap():
@@ -85,15 +86,39 @@ def main(arguments):
     else:
         # The link lives on to say why nothing can be armed.
         sys.stderr.write("%s: %s\n" % kernel.failure)
+    gc.collect()
     try:
-        while driver.alive() and not link.left():
-            if driver.poll(link.backlog()):
-                drive.tick()
-            mailbox.pump()
-            link.poll()
+        turn(driver, drive, mailbox, link)
+    except Exception as error:
+        driver.switch_off()
+        tell_failure(link, drive, error)
+        raise
     finally:
         driver.stop()
     return 0
+
+
+def turn(driver, drive, mailbox, link):
+    """The main loop, until the driver ends or a host has asked for the prompt."""
+    poll, pump, serve = driver.poll, mailbox.pump, link.poll
+    while driver.alive() and not link.left():
+        for _ in range(TURNS):
+            if poll(link.backlog()):
+                drive.tick()
+            pump()
+            serve()
+        if driver.silent and drive.state != drive.IN_FAULT:
+            drive.fail("PERIODS_STOPPED", "no period has come for more than 20 ms")
+
+
+def tell_failure(link, drive, error):
+    """Say over the link, while it lives, that the main loop has ended, and why; bridges are off already."""
+    try:
+        drive.fail("MAIN_LOOP_FAILED", repr(error))
+        for _ in range(TURNS):
+            link.poll()
+    except Exception:
+        pass  # the prompt tells the first one, which is the cause
 
 
 def run_on_board():

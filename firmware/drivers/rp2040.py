@@ -23,7 +23,7 @@ from drivers import rp2040_interrupt as interrupt
 from drivers import rp2040_pwm as pwm
 from drivers import rp2040_safety as safety
 from drivers import rp2040_sampling as sampling
-from eesm.cyclic import MASK, signed
+from eesm.cyclic import MASK
 from eesm.drive import TICK_PERIODS
 
 _PIO1_IRQ = const(0x50300030)
@@ -54,6 +54,7 @@ class Rp2040Driver:
             port = UsbPort()
         self.port = port
         self.skipped = 0  # ticks given up because the main loop was away
+        self.silent = False  # True while periods have stopped to come
         self._quit = False
         self._started = False
         self._held = None
@@ -136,6 +137,10 @@ class Rp2040Driver:
         self._safety.stop()
         self.port.close()
 
+    def switch_off(self):
+        """Bridges off at once, whatever the kernel says."""
+        self._safety.switch_off()
+
     def alive(self):
         """False when told to quit; an unplugged cable is no reason to leave."""
         return not self._quit
@@ -154,23 +159,23 @@ class Rp2040Driver:
     def poll(self, busy=False):
         """Watch the hardware; True when the drive's next tick is due.
 
-        `busy`: the link has bytes waiting, so do not sleep.
+        `busy` is for drivers that sleep; this one has no time for it.
         """
         if not self._started:
             self.port.wait(1)
             return False
         now = self.block[self._period]
+        lag = (now - self._due) & MASK
+        if lag > MASK >> 1:  # still to come; a turn takes too much of a tick to sleep or to look often
+            if now == self._seen:
+                self._watch(now)
+            return False
         self._watch(now)
-        lag = signed(now - self._due)
-        if lag >= 0:
-            if lag > _FAR_BEHIND * TICK_PERIODS:
-                self.skipped += lag // TICK_PERIODS
-                self._due = now
-            self._due = (self._due + TICK_PERIODS) & MASK
-            return True
-        if not busy:
-            self.port.wait(1)
-        return False
+        if lag > _FAR_BEHIND * TICK_PERIODS:
+            self.skipped += lag // TICK_PERIODS
+            self._due = now
+        self._due = (self._due + TICK_PERIODS) & MASK
+        return True
 
     def _watch(self, now):
         """Feed the watchdog while periods pass; enable the gates when the drive wants them, and only then."""
@@ -179,9 +184,12 @@ class Rp2040Driver:
             self._seen = now
             self._seen_ms = time.ticks_ms()
             guard.feed()
-        elif guard.live and time.ticks_diff(time.ticks_ms(), self._seen_ms) > _SILENCE_MS:
-            guard.switch_off()
-            return
+            self.silent = False
+        elif time.ticks_diff(time.ticks_ms(), self._seen_ms) > _SILENCE_MS:
+            self.silent = True
+            if guard.live:
+                guard.switch_off()
+                return
         gate = self.block[self._gate]
         wanted = self.block[self._state] not in (OFF, FAULT)
         if guard.live:

@@ -31,6 +31,7 @@ class UsbPort:
         self._output = sys.stdout.buffer
         self._arrived = select.poll()
         self._arrived.register(sys.stdin, select.POLLIN)
+        self._look = self._arrived.ipoll
         self._room = select.poll()
         self._room.register(sys.stdout, select.POLLOUT)
         self._one = bytearray(1)
@@ -40,19 +41,22 @@ class UsbPort:
 
     def read(self, limit=ROOM):
         """Bytes that have arrived, at most `limit`; b"" when none have."""
-        count = 0
-        limit = min(limit, ROOM)
-        poll, take = self._arrived.ipoll, self._input.readinto
-        one, buffer = self._one, self._buffer
+        poll = self._look
+        for _ in poll(0):
+            break
+        else:
+            return b""  # as most of the time
+        take, one, buffer = self._input.readinto, self._one, self._buffer
+        count, limit = 0, min(limit, ROOM)
         while count < limit:
+            take(one)
+            buffer[count] = one[0]
+            count += 1
             for _ in poll(0):
                 break
             else:
                 break
-            take(one)
-            buffer[count] = one[0]
-            count += 1
-        return bytes(self._view[:count]) if count else b""
+        return bytes(self._view[:count])
 
     def write(self, data):
         """Number of bytes that were taken: whole packets, and the rest of `data` with its last one."""
@@ -78,7 +82,7 @@ class UsbPort:
 
     def wait(self, milliseconds):
         """Sleep until input arrives or the time is over."""
-        for _ in self._arrived.ipoll(milliseconds):
+        for _ in self._look(milliseconds):
             return
 
     def close(self):

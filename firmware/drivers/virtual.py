@@ -71,6 +71,7 @@ class VirtualDriver:
     """Runs plant and kernel.  `arguments` are those of main.py, `port` replaces stdin and stdout."""
 
     name = "virtual"
+    silent = False  # its periods cannot stop while its main loop runs
 
     def __init__(self, unit, arguments=(), port=None):
         self.fast, seed, faults = parse(arguments)
@@ -114,6 +115,10 @@ class VirtualDriver:
         self._quit = True
         kbd_intr(3)
         self.port.close()
+
+    def switch_off(self):
+        """Bridges off at once, whatever the kernel says."""
+        self.latch[4] = 0
 
     def alive(self):
         """False when told to quit, or when the other end of the port has gone."""

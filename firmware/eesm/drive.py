@@ -79,8 +79,12 @@ class Refused(Exception):
 class Drive:
     """One drive unit: state, setpoints, settings, faults and events."""
 
+    IN_FAULT = FAULT
+
     def __init__(self, kernel, mailbox, driver=None):
         self.kernel = kernel
+        # Those of the kernel, without a call between: procedures and ticks read all the time.
+        self.read, self.si, self.raw, self.step_of = kernel.read, kernel.si, kernel.raw, kernel.step_of
         self.mailbox = mailbox
         self.driver = driver
         self.settings = kernel.settings
@@ -110,22 +114,6 @@ class Drive:
             self._event("fault", name + ": " + text)
 
     # --- time and block, also used by the procedures ------------------------------------------------
-
-    def read(self, name):
-        """Raw value of a signal."""
-        return self.kernel.read(name)
-
-    def si(self, name):
-        """SI value of a signal."""
-        return self.kernel.si(name)
-
-    def raw(self, name, value):
-        """Raw value of an SI value."""
-        return self.kernel.raw(name, value)
-
-    def step_of(self, name):
-        """SI value of one step of a signal."""
-        return self.kernel.step_of(name)
 
     def since(self, period):
         """Periods passed since `period`."""

@@ -183,6 +183,18 @@ FAULTS = (
         "the board has too little memory for the drive; outputs stay off",
         "use a board with more memory, or leave out tables and capture",
     ),
+    (
+        29,
+        "MAIN_LOOP_FAILED",
+        "the firmware's main loop ended by an error; the bridges are off and the board is at its prompt",
+        "keep the text that the board printed, report it, and restart the board (`eesm flash` does)",
+    ),
+    (
+        30,
+        "PERIODS_STOPPED",
+        "the control interrupt does not come any more; the main loop switched the bridges off",
+        "restart the board; if it stays, look at the converter, and load the board folder again (eesm flash)",
+    ),
 )
 
 

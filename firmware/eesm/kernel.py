@@ -12,7 +12,6 @@ from math import pi, sin, sqrt
 from eesm import parameters
 from eesm.routines import SIZE_BYTES, load_routines
 
-
 # A signal's word in unit.json, a small integer so that it takes no memory of its own: where it lies in
 # the block, and where to look up its step and, if the main loop may write it, its range (else 0).
 OFFSET_MASK = 0x3FFF

@@ -137,18 +137,24 @@ class Link:
 
     def poll(self):
         """One turn: bytes out, requests in, then events and rows as far as the port takes them."""
-        self._flush()
+        # Most turns have little to do, and a board has little time: no call that is not needed.
+        if self._outbox:
+            self._flush()
         if not self._inbox and len(self._outbox) < OUTBOX:
             data = self.port.read(READ_SIZE)
             if data:
                 self._inbox = self.decoder.feed(data)
                 if self.decoder.bad_version != self._foreign_told:
                     self._refuse_version()
-        for _ in range(REQUESTS_A_TURN):
-            if self._inbox and len(self._outbox) < OUTBOX:
-                self._serve(self._inbox.pop(0))
-        self.telemetry.pump(self.mailbox)
-        self._push()
+        if self._inbox:
+            for _ in range(REQUESTS_A_TURN):
+                if self._inbox and len(self._outbox) < OUTBOX:
+                    self._serve(self._inbox.pop(0))
+        telemetry = self.telemetry
+        if telemetry.state in _telemetry.SETTING_UP:
+            telemetry.pump(self.mailbox)
+        if self.drive.events or telemetry.state != _telemetry.OFF:
+            self._push()
         if self._advance is not None and not self._outbox and self.drive.driver.granted == 0:
             kind, sequence = self._advance
             self._advance = None
@@ -172,7 +178,7 @@ class Link:
             count = self.port.write(frame) or 0
             if count < len(frame):
                 if count:
-                    outbox[0] = frame[count:]
+                    outbox[0] = memoryview(frame)[count:]
                 return
             outbox.pop(0)
 

@@ -31,6 +31,7 @@ OFF = 0
 ENDING = 1  # the kernel has still to end the previous stream
 STARTING = 2
 RUNNING = 3
+SETTING_UP = (ENDING, STARTING)  # when `pump` has something to do
 
 
 class Telemetry:
