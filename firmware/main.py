@@ -100,10 +100,10 @@ def main(arguments):
 
 def turn(driver, drive, mailbox, link):
     """The main loop, until the driver ends or a host has asked for the prompt."""
-    poll, pump, serve = driver.poll, mailbox.pump, link.poll
+    poll, pump, serve, outbox = driver.poll, mailbox.pump, link.poll, link.outbox
     while driver.alive() and not link.left():
         for _ in range(TURNS):
-            if poll(link.backlog()):
+            if poll(outbox):
                 drive.tick()
             pump()
             serve()

@@ -38,7 +38,7 @@ def mark_native(text: str, names: Iterable[str]) -> str:
         text, count = re.subn(rf"\n\n(    def {name}\()", r"\n    @micropython.native\n\1", text)
         if count != 1:
             raise CompileError(
-                f"{count} methods are called {name}, which is to become machine code; 1 should be."
+                f"{count} methods are called {name}, which is to be machine code; 1 should."
             )
     return text
 

@@ -53,7 +53,7 @@ NATIVE = {
     "kernel": ("read", "si"),
     "mailbox": ("pump", "waiting"),
     "drive": ("tick", "_watch_host"),
-    "link": ("poll", "backlog", "_flush"),
+    "link": ("poll", "_flush"),
     "telemetry": ("rows",),
     "usb_port": ("read", "write"),
     "rp2040": ("poll", "_watch"),

@@ -140,7 +140,7 @@ class Board:
 
     def turn(self) -> None:
         """One turn of the main loop, as in main.py."""
-        if self.driver.poll(self.link.backlog()):
+        if self.driver.poll(bool(self.link.outbox)):
             self.drive.tick()
         self.mailbox.pump()
         self.link.poll()

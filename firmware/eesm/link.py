@@ -100,7 +100,7 @@ class Link:
         self._greeted = False
         self._sequence = 0
         self._inbox = []
-        self._outbox = []
+        self.outbox = []  # frames that wait for the port; always the same list
         self._advance = None  # (kind, sequence) of the advance that is still to be answered
         self._quit = False
         self._leaves = False
@@ -138,9 +138,9 @@ class Link:
     def poll(self):
         """One turn: bytes out, requests in, then events and rows as far as the port takes them."""
         # Most turns have little to do, and a board has little time: no call that is not needed.
-        if self._outbox:
+        if self.outbox:
             self._flush()
-        if not self._inbox and len(self._outbox) < OUTBOX:
+        if not self._inbox and len(self.outbox) < OUTBOX:
             data = self.port.read(READ_SIZE)
             if data:
                 self._inbox = self.decoder.feed(data)
@@ -148,31 +148,27 @@ class Link:
                     self._refuse_version()
         if self._inbox:
             for _ in range(REQUESTS_A_TURN):
-                if self._inbox and len(self._outbox) < OUTBOX:
+                if self._inbox and len(self.outbox) < OUTBOX:
                     self._serve(self._inbox.pop(0))
         telemetry = self.telemetry
         if telemetry.state in _telemetry.SETTING_UP:
             telemetry.pump(self.mailbox)
         if self.drive.events or telemetry.state != _telemetry.OFF:
             self._push()
-        if self._advance is not None and not self._outbox and self.drive.driver.granted == 0:
+        if self._advance is not None and not self.outbox and self.drive.driver.granted == 0:
             kind, sequence = self._advance
             self._advance = None
             self._answer(kind, sequence, b"")
-        if self._quit and not self._outbox:
+        if self._quit and not self.outbox:
             self.drive.driver.quit()
-
-    def backlog(self):
-        """True while bytes wait for the port; a drive in lock step may wait with them."""
-        return bool(self._outbox)
 
     def left(self):
         """True when a host has asked for the prompt and has its answer: the main loop ends."""
-        return self._leaves and not self._outbox
+        return self._leaves and not self.outbox
 
     def _flush(self):
         """Give the port what it takes."""
-        outbox = self._outbox
+        outbox = self.outbox
         while outbox:
             frame = outbox[0]
             count = self.port.write(frame) or 0
@@ -184,7 +180,7 @@ class Link:
 
     def _send(self, kind, payload):
         now = int(self.drive.kernel.block[self._period])
-        self._outbox.append(wire.pack(kind, self._sequence, now, payload))
+        self.outbox.append(wire.pack(kind, self._sequence, now, payload))
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._flush()
 
@@ -210,7 +206,7 @@ class Link:
             return
         events = self.drive.events
         for _ in range(FRAMES_A_TURN):
-            if self._outbox or not events:
+            if self.outbox or not events:
                 break
             period, kind, text = events.pop(0)
             head = struct.pack(wire.HAPPENED, period)
@@ -225,7 +221,7 @@ class Link:
             return
         try:
             for _ in range(FRAMES_A_TURN):
-                if self._outbox:
+                if self.outbox:
                     return
                 rows = telemetry.rows(self._advance is not None and self.drive.driver.granted == 0)
                 if rows is None:
