@@ -9,7 +9,7 @@ and a bandwidth (reference: internal-model control of the coupled d-f plant).
 
 from math import ceil, log, pi, sqrt
 
-OUTER_PERIODS = 4  # PWM periods of one cycle of the outer law
+OUTER_PERIODS = 6  # PWM periods of one cycle of the outer law
 Q15 = 32768.0
 DELAY_BUDGET = 0.35  # rad that the current control's bandwidth may turn within its delay
 
@@ -187,9 +187,9 @@ def derive(settings, base=None):
     put("k_pll_i", 3 * (w_p * t_s) ** 2 * 4096, 3, 16383)
     put("k_pll_a", (w_p * t_s) ** 3 * 4096 * 64, 3, 16383)
 
-    put("k_l_d", l_d * i / psi)
-    put("k_l_q", l_q * i / psi)
-    put("k_m", m * i_f / psi)
+    put("k_l_d", l_d * i / psi, 2)
+    put("k_l_q", l_q * i / psi, 2)
+    put("k_m", m * i_f / psi, 2)
 
     put("k_f_p", l_f * w_f * i_f / u_f, 2)
     put("k_f_d", 1.5 * m * w_c * i / u_f, 2)

@@ -88,7 +88,8 @@ class Signals(SignalSet):
 
     # --- time ---------------------------------------------------------------------------------
     period: int = state("t_pwm", 0, 0, Q30_MAX, "s", "number of the PWM period", Q30_MAX)
-    slot: int = state("one", 0, 0, 3, "1", "slot of the outer law that this period runs")
+    slot: int = state("one", 0, 0, 5, "1", "slot of the outer law that this period runs")
+    slot_rests: int = state("one", 0, 0, 1, "1", "1: this period took a letter and runs no slot")
     scratch: int = state("one", 0, -Q30_MAX, Q30_MAX, "1", "takes what unused mailbox entries write")
 
     # --- samples, written by the driver ----------------------------------------------------------
@@ -181,11 +182,11 @@ class Signals(SignalSet):
 
     # --- flux, by the linear model -----------------------------------------------------------------
     k_l_d: int = gain("L_d * i_base / psi_base", 8192)
-    k_l_d_shift: int = shift("shift of k_l_d")
+    k_l_d_shift: int = shift("shift of k_l_d", low=2)
     k_l_q: int = gain("L_q * i_base / psi_base", 8192)
-    k_l_q_shift: int = shift("shift of k_l_q")
+    k_l_q_shift: int = shift("shift of k_l_q", low=2)
     k_m: int = gain("M * i_f_base / psi_base", 8192)
-    k_m_shift: int = shift("shift of k_m")
+    k_m_shift: int = shift("shift of k_m", low=2)
     saturates: int = constant("one", 0, 0, 1, "1", "1: fluxes by the tables of saturation", 0)
     k_l_main: int = gain("(L_d - L_leakage) * i_base / psi_base, of a machine that saturates", 8192)
     k_l_main_shift: int = shift("shift of k_l_main")
@@ -363,6 +364,8 @@ class Signals(SignalSet):
     )
     speed_row: int = state("one", 0, 0, 15, "1", "row of the tables below the present speed")
     speed_share: int = state("one", 15, 0, Q15_MAX, "1", "share of the row above the present speed")
+    psi_ahead: int = state("psi", 15, 1, Q15_MAX, "V.s", "psi_t that the next i_q_ref is chosen for", 64)
+    i_q_limit: int = state("i", 15, 0, Q15_MAX, "A", "longest i_q that current circle and voltage leave")
     psi_before: int = per_unit(state, "psi", "V.s", "psi_t expected one cycle ago")
     psi_t_min: int = parameter("psi", 15, 1, Q15_MAX, "V.s", "least psi_t that i_q is computed from", 64)
 

@@ -11,13 +11,13 @@ from eesm.stages.current import control_current
 from eesm.stages.damping import damp_driveline
 from eesm.stages.derate import limit_power, note_i_q, yield_to_link
 from eesm.stages.field import control_field, excite, limit_exciter
-from eesm.stages.flux import find_flux
+from eesm.stages.flux import find_flux, find_torque_flux
 from eesm.stages.guard import guard, watch
 from eesm.stages.mailbox import take_mailbox
 from eesm.stages.measure import measure
 from eesm.stages.modulate import choose_voltage, modulate
 from eesm.stages.record import capture, stream
-from eesm.stages.reference import choose_field, choose_i_q, limit_torque
+from eesm.stages.reference import choose_field, choose_i_q, limit_current, limit_torque
 from eesm.stages.sense import invert_u_dc, sense
 from eesm.stages.speed import control_speed
 from eesm.stages.transforms import clarke, park
@@ -45,23 +45,35 @@ def fast_step(s: Signals) -> None:
     measure(s)
 
 
-def outer_step(s: Signals) -> None:
-    """One slot of the outer law, then telemetry."""
-    if s.slot == 0:
-        control_speed(s)
-        damp_driveline(s)
-        watch(s)
-        s.slot = 1
-    elif s.slot == 1:
-        limit_torque(s)
-        limit_power(s)
-        s.slot = 2
-    elif s.slot == 2:
+def run_slot(s: Signals) -> None:
+    """The next slot: together they take OUTER_PERIODS, each no more than a period has left."""
+    if s.slot < 3:
+        if s.slot == 0:
+            control_speed(s)
+            damp_driveline(s)
+        elif s.slot == 1:
+            limit_torque(s)
+        else:
+            limit_power(s)
+            watch(s)
+        s.slot = s.slot + 1
+    elif s.slot == 3:
         choose_field(s)
-        s.slot = 3
+        s.slot = 4
+    elif s.slot == 4:
+        find_torque_flux(s)
+        limit_current(s)
+        s.slot = 5
     else:
         choose_i_q(s)
         note_i_q(s)
         s.slot = 0
+
+
+def outer_step(s: Signals) -> None:
+    """One slot of the outer law, then telemetry.  A period that took a letter has enough to do."""
+    if s.slot_rests == 0:
+        run_slot(s)
+    s.slot_rests = 0
     stream(s)
     capture(s)

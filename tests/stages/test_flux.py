@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eesm import parameters
-from eesm.stages.flux import find_flux, find_saturated_flux
+from eesm.stages.flux import find_flux, find_saturated_flux, find_torque_flux
 from host_tools.references.flux_ratios import FluxRatios, look_up_flux, ratios_of_unit
 from host_tools.units import load
 from tests.stages.bench import make_signals
@@ -43,6 +43,7 @@ def test_saturated_fluxes_are_those_of_the_host(i_d: int, i_q: int, i_f: int) ->
 def test_torque_flux_is_psi_d_less_what_l_q_takes(i_d: int, i_q: int, i_f: int) -> None:
     s = make_signals(i_d=i_d, i_q=i_q, i_f=i_f, **gains())
     find_flux(s)
+    find_torque_flux(s)
     assert all(abs(psi) <= 32767 for psi in (s.psi_d, s.psi_q, s.psi_t))
     if abs(s.psi_d) < 32767 and abs(s.psi_t) < 32767 and i_q:
         assert abs(s.psi_t - (s.psi_d - s.psi_q * i_d / i_q)) <= 2 + abs(i_d / i_q)

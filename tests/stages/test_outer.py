@@ -18,7 +18,7 @@ from eesm.signals import (
     STREAM_ROWS,
 )
 from eesm.stages.record import capture, stream
-from eesm.stages.reference import choose_field, choose_i_q, limit_torque
+from eesm.stages.reference import choose_field, choose_i_q, limit_current, limit_torque
 from eesm.stages.speed import control_speed
 from host_tools.references.table import ReferenceTables, look_up, tables_of_unit
 from host_tools.units import load
@@ -37,6 +37,7 @@ def test_i_q_gives_the_torque_with_the_flux_there_is(torque: int, psi: int, shif
         torque_shift=shift,
         i_max=32767,
     )
+    limit_current(s)
     choose_i_q(s)
     exact = max(-32767.0, min(32767.0, torque * 2**shift / psi))
     assert abs(s.i_q_ref - exact) <= 2 + 2e-4 * abs(exact)
@@ -47,6 +48,7 @@ def test_references_stay_within_the_current_circle(i_d: int, i_q: int, i_max: in
     s = make_signals(reference_mode=mode, i_max=i_max, i_d_set=i_d, i_q_set=i_q, torque_ref=i_q, psi_t=500)
     s.table_i_d = [i_d] * 289
     choose_field(s)
+    limit_current(s)
     choose_i_q(s)
     assert math.hypot(s.i_d_ref, s.i_q_ref) <= i_max + 2
 

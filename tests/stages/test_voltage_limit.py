@@ -25,7 +25,7 @@ def test_divide_is_a_quotient(x: int, y: int, q: int) -> None:
 def test_i_q_fits_into_circle_and_voltage(w_e: int, i_d: int, psi: int, u_dc: int, lost: int) -> None:
     """|i_q| <= sqrt(i_max^2 - i_d^2), and w*L_q*i_q within what w*psi_d and R_s leave."""
     s = make_signals(
-        w_e=w_e, i_d_ref=i_d, u_dc=u_dc, i_max=20000, k_u_max=18500, k_l_q=16384, k_l_q_shift=15,
+        w_e=w_e, i_d_next=i_d, u_dc=u_dc, i_max=20000, k_u_max=18500, k_l_q=16384, k_l_q_shift=15,
         emf_shift=13, voltage_lost=lost,
     )  # fmt: skip
     limit = limit_i_q(s, psi)

@@ -13,9 +13,9 @@ from eesm.stages.fixed import amplify, sat, sat15, sat30
 
 
 def limit_exciter(s: Signals) -> None:
-    """Highest exciter voltage now: a share of the dc link, or of the exciter's own supply."""
+    """Highest exciter voltage now: the dc link, or a share of the exciter's own supply."""
     if s.exciter_from_link == 1:
-        s.u_f_max = (s.u_dc * s.k_u_f_max) >> 15
+        s.u_f_max = s.u_dc
     else:
         s.u_f_max = s.k_u_f_max
 

@@ -5,13 +5,19 @@ from eesm.stages.fixed import amplify, magnitude, mul15, sat15
 
 
 def find_flux(s: Signals) -> None:
-    """psi_d, psi_q, and psi_t = psi_d - psi_q/i_q * i_d, the torque per i_q."""
+    """psi_d and psi_q; of a machine that saturates psi_t too, while its inductances are at hand."""
     if s.saturates == 1:
         find_saturated_flux(s)
     else:
         s.psi_d = sat15(amplify(s.i_d, s.k_l_d, s.k_l_d_shift) + amplify(s.i_f, s.k_m, s.k_m_shift))
         s.psi_q = sat15(amplify(s.i_q, s.k_l_q, s.k_l_q_shift))
-        s.psi_t = sat15(s.psi_d - amplify(s.i_d, s.k_l_q, s.k_l_q_shift))
+
+
+def find_torque_flux(s: Signals) -> None:
+    """psi_t = psi_d - psi_q/i_q * i_d, the torque per i_q, for the outer law."""
+    if s.saturates == 0:
+        psi_d = ((s.i_d * s.k_l_d) >> s.k_l_d_shift) + ((s.i_f * s.k_m) >> s.k_m_shift)
+        s.psi_t = sat15(psi_d - ((s.i_d * s.k_l_q) >> s.k_l_q_shift))
 
 
 def find_saturated_flux(s: Signals) -> None:

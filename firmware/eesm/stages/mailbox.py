@@ -7,7 +7,8 @@ def take_mailbox(s: Signals) -> None:
     """Count the period; take a complete letter whose period has come.
 
     The main loop fills index and value, and bumps the sequence last, so nothing is taken half.
-    Entries that a letter does not need point at `scratch`.  The guard looks closely at what a letter asks.
+    Entries that a letter does not need point at `scratch`.  The guard looks closely at what a letter asks;
+    the outer law waits for the next period.
     """
     s.period = (s.period + 1) & PHASE_MASK
     if s.mailbox_sequence != s.mailbox_taken and ((s.period - s.mailbox_due) & PHASE_MASK) < 0x20000000:
@@ -30,3 +31,4 @@ def take_mailbox(s: Signals) -> None:
         s.mailbox_taken = s.mailbox_sequence
         s.mailbox_period = s.period
         s.suspect = -1
+        s.slot_rests = 1

@@ -1,6 +1,6 @@
 """Torque to current references: limits, loss-minimal tables, torque-first i_q.
 
-Three slots of the outer law.  `host_tools.references.table` makes the tables and has a twin of their
+Four slots of the outer law.  `host_tools.references.table` makes the tables and has a twin of their
 look-up.  Rows: electrical speed over the voltage that R_s leaves, so one table serves motoring,
 braking and every u_dc.  Columns: (r + r^2)/2 with r the root of torque over the highest torque of the
 row; the optimal currents go with r, and the columns crowd where limits meet.
@@ -12,8 +12,9 @@ from eesm.stages.fixed import amplify, divide, magnitude, mul15, root_of, sat, s
 POINTS = 17
 LAST_ROW = 15
 FOLD_PERIODS = 12  # of saturation without a break, before i_q is given up
-FOLD_STEP = 0x600  # share of i_q in a cycle of four periods, Q15
-UNFOLD_STEP = 0x40
+FOLD_STEP = 0x900  # share of i_q in a cycle of the outer law, Q15
+UNFOLD_STEP = 0x60
+AHEAD_SHARE = 0x5555  # of a cycle, Q15: the next slot starts the one whose middle counts
 VOLTAGE_SHARE = 31293  # of u_max that a steady i_q may ask for, Q15: 0.955
 SHARE_LOST = 0x4000  # most of the voltage squared that R_s may be thought to take or give, Q15
 
@@ -187,14 +188,14 @@ def limit_i_q(s: Signals, psi_t: int) -> int:
     While a weak field rises, torque would ask for an i_q whose L_q takes more voltage than there is.
     `psi_t` is what there will be when i_d has arrived at its reference.
     """
-    room = s.i_max * s.i_max - s.i_d_ref * s.i_d_ref
-    if room < 0:  # i_max was lowered since i_d_ref was chosen
+    room = s.i_max * s.i_max - s.i_d_next * s.i_d_next
+    if room < 0:  # i_max was lowered since i_d_next was chosen
         room = 0
     limit = root_of(s, room)
     limit = limit - mul15(limit, s.i_q_fold)
     w_e = magnitude(s.w_e)
     u_max = mul15((s.u_dc * s.k_u_max) >> 15, VOLTAGE_SHARE)
-    psi_d = sat15(psi_t + amplify(s.i_d_ref, s.k_l_q, s.k_l_q_shift))
+    psi_d = sat15(psi_t + amplify(s.i_d_next, s.k_l_q, s.k_l_q_shift))
     emf = sat15((w_e * psi_d) >> s.emf_shift)
     square = u_max * u_max
     square = square - (square >> 15) * s.voltage_lost - emf * emf
@@ -210,25 +211,30 @@ def limit_i_q(s: Signals, psi_t: int) -> int:
     return limit
 
 
-def choose_i_q(s: Signals) -> None:
-    """i_q_ref so that the torque is right with the field there is now (torque-first rule).
+def limit_current(s: Signals) -> None:
+    """The psi_t that i_q will meet, and how long i_q may be.
 
-    i_q = torque / psi_t, with the psi_t there will be when i_d has arrived, and half a cycle later: else
-    torque overshoots while the field is helped and rises.
+    It is the psi_t there will be when i_d has arrived, in the middle of the cycle for which i_q_ref holds:
+    else torque overshoots while the field is helped and rises.
     """
-    s.i_d_ref = s.i_d_next
     fold_back(s)
-    psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_ref), s.k_psi_help, s.k_psi_help_shift)
+    psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_next), s.k_psi_help, s.k_psi_help_shift)
     rise = psi - s.psi_before
     s.psi_before = sat15(psi)
-    psi = psi + (rise >> 1)
+    psi = psi + ((rise * AHEAD_SHARE) >> 15)
     if psi > Q15_MAX:
         psi = Q15_MAX
     elif psi < s.psi_t_min:
         psi = s.psi_t_min
-    limit = limit_i_q(s, psi)
+    s.psi_ahead = psi
+    s.i_q_limit = limit_i_q(s, psi)
+
+
+def choose_i_q(s: Signals) -> None:
+    """i_q_ref so that the torque is right with the field there is now (torque-first rule)."""
+    s.i_d_ref = s.i_d_next
     s.torque = sat15((s.i_q * s.psi_t) >> s.torque_shift)
-    if s.reference_mode == REFERENCE_CURRENT:
-        s.i_q_ref = sat(s.i_q_set, limit)
-    else:
-        s.i_q_ref = sat(divide(s.torque_ref, psi, s.torque_shift), limit)
+    i_q = s.i_q_set
+    if s.reference_mode != REFERENCE_CURRENT:
+        i_q = divide(s.torque_ref, s.psi_ahead, s.torque_shift)
+    s.i_q_ref = sat(i_q, s.i_q_limit)
