@@ -85,7 +85,11 @@ class Bench {
     if (isFull) pairs['2'] = [board.pin_exciter_2_high, board.pin_exciter_2_low, true];
     kept.recorder ??= new PinRecorder(pairs, board.pin_gate_enable, board.pin_fault);
     this.recorder = kept.recorder;
-    this.recorder.attach(chip, () => kept.period);
+    this.recorder.attach(
+      chip,
+      () => kept.period,
+      (name) => this.machine.note?.(name),
+    );
     this.switches = SWITCHES.map((name) => this.recorder.switches.find((probe) => probe.name === name) ?? null);
     if (board.chip === undefined) return;
     const { gpio } = chip;

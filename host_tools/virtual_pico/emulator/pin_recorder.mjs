@@ -10,6 +10,7 @@ class Switch {
   constructor(name, pin) {
     this.name = name;
     this.pin = pin; // number
+    this.isPhase = /^[abc]_/.test(name);
     this.level = false;
     this.isOn = false;
     this.since = 0; // cycle at which it went on, or was last accounted for
@@ -67,6 +68,9 @@ export class PinRecorder {
     this.shutdowns = []; // [{cause, cycles, gate, periods}]
     this.pending = null;
     this.onCount = 0;
+    this.phasesOn = 0; // switches of the three phases that are on
+    this.phasesOffAt = 0; // cycle at which the last of them went off
+    this.injected = null; // {cause, cycle, period} of the last fault
     this.gateEdges = 0;
     for (const [name, [high, low, complementary]] of Object.entries(pairs)) {
       const upper = new Switch(`${name}_high`, high);
@@ -85,10 +89,12 @@ export class PinRecorder {
   }
 
   /** Hangs the probes on a chip. */
-  attach(chip, countPeriods) {
+  attach(chip, countPeriods, note) {
     this.chip = chip;
+    this.note = note; // of the event "gate_low"
     this.countPeriods = countPeriods;
     this.onCount = 0;
+    this.phasesOn = 0;
     this.pending = null;
     this.hung = [];
     this.gate = chip.gpio[this.gatePin].level;
@@ -139,7 +145,9 @@ export class PinRecorder {
     this.gate = level;
     this.gateEdges += 1;
     for (const probe of this.switches) this.turn(probe, probe.level && level, cycle);
-    if (!level) this.checkShutdown(cycle);
+    if (level) return;
+    this.note?.('gate_low');
+    this.checkShutdown(cycle);
   }
 
   turn(probe, isOn, cycle) {
@@ -152,6 +160,9 @@ export class PinRecorder {
       this.onCount -= 1;
     }
     probe.isOn = isOn;
+    if (!probe.isPhase) return;
+    this.phasesOn += isOn ? 1 : -1;
+    if (this.phasesOn === 0) this.phasesOffAt = cycle;
   }
 
   /** Accounts for what is on up to `cycle`. The pins were settled before. */
@@ -165,6 +176,7 @@ export class PinRecorder {
 
   /** From now on the bridges should go off, because of `cause`. */
   expectShutdown(cause, cycle) {
+    this.injected = { cause, cycle, period: this.countPeriods() };
     if (this.pending !== null || !this.gate) return;
     this.pending = { cause, cycle, period: this.countPeriods() };
   }
@@ -190,6 +202,8 @@ export class PinRecorder {
       gate: this.gate,
       gate_edges: this.gateEdges,
       all_off: this.onCount === 0,
+      phases: { off: this.phasesOn === 0, off_cycle: this.phasesOffAt },
+      injected: this.injected,
       shutdowns: this.shutdowns,
       shutdown_pending: this.pending !== null,
     };
