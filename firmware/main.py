@@ -103,10 +103,14 @@ def turn(driver, drive, mailbox, link):
     poll, pump, serve, outbox = driver.poll, mailbox.pump, link.poll, link.outbox
     while driver.alive() and not link.left():
         for _ in range(TURNS):
-            if poll(outbox):
-                drive.tick()
+            # A pulse ends by a letter that has to be there 1 ms after the one that began it.
+            due = poll(outbox)
             pump()
-            serve()
+            if due:
+                drive.tick()
+                pump()
+            if not drive.urgent or driver.waits:
+                serve()
         if driver.silent and drive.state != drive.IN_FAULT:
             drive.fail("PERIODS_STOPPED", "no period has come for more than 20 ms")
 

@@ -45,6 +45,7 @@ class Rp2040Driver:
     """Runs a linked kernel on the board that unit.json describes."""
 
     name = "rp2040"
+    waits = False  # periods do not wait for the main loop
 
     def __init__(self, unit, arguments=(), port=None):
         self._board = unit["board"]

@@ -71,6 +71,7 @@ class VirtualDriver:
     """Runs plant and kernel.  `arguments` are those of main.py, `port` replaces stdin and stdout."""
 
     name = "virtual"
+    waits = True  # periods wait for the main loop
     silent = False  # its periods cannot stop while its main loop runs
 
     def __init__(self, unit, arguments=(), port=None):

@@ -104,6 +104,8 @@ class Drive:
         self.events_lost = 0
         self.fault_texts = {}  # name: what was measured
         self.host_period = self.now
+        # While True a measurement is lost unless it is read within 3 ms: let the link wait, if periods do not.
+        self.urgent = False
         self._procedure = None
         self._until = 0
         self._field_until = 0
@@ -476,6 +478,7 @@ class Drive:
         """Change the state; tell the kernel, for telemetry, and whoever listens."""
         self.state = state
         self._procedure = None
+        self.urgent = state in (WIRING, ANGLE)
         self._good = 0
         self._weak = 0
         self.post({"drive_state": state})
@@ -555,6 +558,9 @@ class Drive:
     def _watch_host(self):
         """Losing the host while armed is no fault: the drive stops in order and says why."""
         if self.state in (OFF, STOPPING, FIELD_DOWN, FAULT):
+            return
+        if self.urgent:  # for some 0.2 s, in which the link may not be served
+            self.host_period = self.now
             return
         timeout = self.settings["host_timeout"]
         if self.since(self.host_period) > timeout * self.settings["f_pwm"]:

@@ -20,7 +20,7 @@ FIELD_VOLTAGE = 2
 FIELD_REVERSE = 3
 REFERENCE_CURRENT = 0
 
-LEAD = 80  # periods between posting a plan and its first letter
+LEAD = 800  # periods between posting a plan and its first letter: a board takes ms for each letter
 
 
 class Failed(Exception):
@@ -61,7 +61,7 @@ class Offsets:
         self.low = [4096, 4096, 4096]
         self.high = [0, 0, 0]
         self.measurement = drive.measure(
-            self.SAMPLES, {"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF}, drive.now + LEAD
+            self.SAMPLES, {"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF}, drive.read("period") + LEAD
         )
 
     def step(self, drive):
@@ -154,7 +154,7 @@ class Wiring:
     """
 
     PULSE = 20  # periods
-    PAUSE = 100
+    PAUSE = 300  # of which a board takes a third to read what the pulse before gave
     SHARE = 0.12  # of i_max, aimed at where the inductance is least
     AXES = ((1.0, 0.0), (-0.5, _H), (-0.5, -_H))
 
@@ -171,7 +171,7 @@ class Wiring:
         # Mean of a ramp that starts one period late, in the slowest axis.
         self.least = 0.25 * voltage / l_most * t_pulse / 2
         self.spread = max(settings["L_d"], settings["L_q"]) / l_least
-        start = drive.now + LEAD
+        start = drive.read("period") + LEAD
         self.measurements = []
         self.sums = []
         for alpha, beta in self.AXES:
@@ -284,10 +284,10 @@ class Angle:
         self.expected_f = i_f * voltage
         rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
         raw = drive.raw("field_voltage", voltage)
-        start = drive.now + LEAD
+        start = drive.read("period") + LEAD
         edge = start + self.SAMPLES + 60
         back = edge + rise + self.SAMPLES // 2
-        after = back + max(rise // 2, 60)
+        after = back + max(rise // 2, 80)
         self.sums = []
         quiet = {"bridge_mode": BRIDGE_SHORT, "field_mode": FIELD_VOLTAGE, "field_voltage": 0}
         self.measurements = [
@@ -309,7 +309,8 @@ class Angle:
                 return False
             self.find(drive)
             self.settled = True
-            self.due = drive.now + LEAD
+            drive.urgent = False
+            self.due = drive.read("period") + LEAD
             return False
         # The tracker follows the new offset within some 10 ms; hand over a settled one.
         if drive.wait(self.due):
