@@ -104,7 +104,7 @@ class Drive:
         self.events_lost = 0
         self.fault_texts = {}  # name: what was measured
         self.host_period = self.now
-        # While True a measurement is lost unless it is read within 3 ms: let the link wait, if periods do not.
+        # While True a measurement is lost unless it is read within 3 ms; the link may have to wait.
         self.urgent = False
         self._procedure = None
         self._until = 0
