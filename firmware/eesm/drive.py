@@ -110,6 +110,9 @@ class Drive:
         self._until = 0
         self._field_until = 0
         self._good = 0
+        self._looked = 0  # period, position and counts a period of the last look at the encoder
+        self._place = 0
+        self._pace = 0.0
         self._weak = 0
         self._measure = 0
         self._clear = 0
@@ -465,6 +468,7 @@ class Drive:
                     self._advance()
             elif self.state in (READY, RUNNING):
                 self._watch_field()
+                self._watch_encoder()
             elif self.state == STOPPING:
                 self._tick_stopping()
             elif self.state == FIELD_DOWN:
@@ -581,6 +585,26 @@ class Drive:
                 "i_f is %.2f A, %.2f A are wanted, at %.1f V for 30 ms; check brushes and cables"
                 % (self.si("i_f"), self.si("i_f_ref"), self.si("u_f")),
             )
+
+    def _watch_encoder(self):
+        """A count that stands still between two looks although the shaft turned has been lost.
+
+        No shaft stops so quickly; below some 150 rpm a look is too short to tell.
+        """
+        passed = self.since(self._looked)
+        if passed < TICK_PERIODS // 2:  # ticks that make up for a late one
+            return
+        counts, position = self.settings["encoder_counts"], self.read("position")
+        expected = self._pace * passed
+        if passed <= 50 * TICK_PERIODS and 12 < expected < counts // 2 and position == self._place:
+            raise Failed(
+                "ROTOR_BLOCKED",
+                "the encoder stands at %d, %d counts were expected in %d periods; check its cable"
+                % (position, expected, passed),
+            )
+        self._looked, self._place = self.now, position
+        turns = abs(self.si("w_e")) / self.settings["pole_pairs"] / (2 * pi)
+        self._pace = turns * counts / self.settings["f_pwm"]
 
     def _tick_stopping(self):
         limit = 0.05 * self.settings["i_max"]

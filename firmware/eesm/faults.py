@@ -155,7 +155,7 @@ FAULTS = (
     (
         24,
         "ROTOR_BLOCKED",
-        "the encoder did not move under the test torque",
+        "the encoder did not move under the test torque, or stopped at speed from one look to the next",
         "release brake or load, check the encoder's cable; a drive that must not move may switch the check "
         "off (check_direction = 0)",
     ),

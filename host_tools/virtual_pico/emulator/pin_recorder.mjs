@@ -129,6 +129,7 @@ export class PinRecorder {
   /** The chip is reset at `cycle`: every pin becomes an input, and the pull-downs hold the gates. */
   fall(cycle) {
     for (const probe of this.switches) this.turn(probe, false, cycle);
+    if (this.gate) this.note?.('gate_low');
     this.gate = false;
     this.checkShutdown(cycle);
   }
