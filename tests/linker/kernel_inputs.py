@@ -107,15 +107,20 @@ def corners(program: Program, block: np.ndarray, steps: int, seed: int) -> Sched
 
 
 def tuned_walk(program: Program, block: np.ndarray, steps: int, seed: int) -> Schedule:
-    """Random walks of inputs and setpoints; gains and limits stay as the unit derives them."""
+    """Random walks of inputs and setpoints; gains and limits stay as the unit derives them.
+
+    Letters come, since only they make a clear be obeyed, but write what nothing reads.
+    """
+    block = block.copy()
+    block[program.layout.offset["mailbox_index"] :][:LETTER_WORDS] = program.layout.memory_index("scratch")
     whole = walk(program, block, steps, seed)
     layout, table = program.layout, program.table
     free = {"i_d_set", "i_q_set", "i_f_set", "torque_set", "w_m_set", *MODES}
     keep = []
     for column, word in enumerate(whole.words):
         name = layout.name_at(int(word)).split("[")[0]
-        if name.startswith("mailbox"):
-            continue  # a letter would detune it
+        if name.startswith("mailbox") and name != "mailbox_sequence":
+            continue  # a letter of anything would detune it
         if (
             table[name].role != PARAMETER
             or name in free
