@@ -28,6 +28,9 @@ from eesm.startup import (
 TICK_PERIODS = 20
 ADC_TOP = 4095  # as in eesm.signals
 
+CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
+STUCK_LOOKS = 24  # noise of one count changes a count this often more surely than anything else holds
+
 OFF = 0
 OFFSETS = 1
 WIRING = 2
@@ -113,6 +116,8 @@ class Drive:
         self._looked = 0  # period, position and counts a period of the last look at the encoder
         self._place = 0
         self._pace = 0.0
+        self._counts = [0, 0, 0]  # of the converter at the last look
+        self._still = [0, 0, 0]  # looks in which each has not changed
         self._weak = 0
         self._measure = 0
         self._clear = 0
@@ -469,6 +474,7 @@ class Drive:
             elif self.state in (READY, RUNNING):
                 self._watch_field()
                 self._watch_encoder()
+                self._watch_sensors()
             elif self.state == STOPPING:
                 self._tick_stopping()
             elif self.state == FIELD_DOWN:
@@ -605,6 +611,23 @@ class Drive:
         self._looked, self._place = self.now, position
         turns = abs(self.si("w_e")) / self.settings["pole_pairs"] / (2 * pi)
         self._pace = turns * counts / self.settings["f_pwm"]
+
+    def _watch_sensors(self):
+        """A converter that gives the same count again and again while another one moves is stuck."""
+        counts, still = self._counts, self._still
+        for k in range(3):
+            count = self.read(CURRENTS[k])
+            still[k] = still[k] + 1 if count == counts[k] else 0
+            counts[k] = count
+        for k in range(3):
+            if still[k] >= STUCK_LOOKS and min(still) < STUCK_LOOKS // 4:
+                looks = still[k]
+                self._still = [0, 0, 0]
+                raise Failed(
+                    "WIRING_UNCLEAR",
+                    "%s stays at %d counts for %d looks while another current moves; check its sensor"
+                    % (CURRENTS[k], counts[k], looks),
+                )
 
     def _tick_stopping(self):
         limit = 0.05 * self.settings["i_max"]

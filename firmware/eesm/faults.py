@@ -93,7 +93,7 @@ FAULTS = (
     (
         14,
         "WIRING_UNCLEAR",
-        "currents answer the test voltages as no machine does",
+        "currents answer the test voltages as no machine does, or a current's count is stuck",
         "check each phase from gate to sensor to motor terminal, one at a time",
     ),
     (

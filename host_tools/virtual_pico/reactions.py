@@ -32,8 +32,15 @@ REACTIONS = (
     Reaction("interrupt overrun", "PERIOD_MISSED", "PIO: no sign of life from the interrupt", 2),
     # Sampled at one zero, computed in that period, the levels acting from the next zero on.
     Reaction("over-current", "PHASE_OVERCURRENT", "the control law, from its samples", 2),
-    # Two looks of the main loop, one of which may come after a collection of garbage (40 ms), and a letter.
-    Reaction("encoder lost", "ROTOR_BLOCKED", "the main loop: the count stands while the shaft turns", 1000),
+    # Two looks of the main loop, late by collections of garbage (40 ms each), and a letter. In these three a
+    # limit of the control law may be broken first, and is then what is reported.
+    Reaction("encoder lost", "ROTOR_BLOCKED", "the main loop: the count stands while the shaft turns", 2500),
+    # 24 looks of the main loop, and a collection.
+    Reaction("phase a stuck", "WIRING_UNCLEAR", "the main loop: one count stays, another moves", 2500),
+    Reaction("phase b stuck", "WIRING_UNCLEAR", "the main loop: one count stays, another moves", 2500),
+    # In order: host_timeout (0.5 s), torque down, field down, then the bridges.
+    Reaction("USB unplugged", "", "the main loop; the watchdog, when writing to the port blocks it", 20000),
+    Reaction("Ctrl-C at the port", "", "the main loop: no word of the host; an ordered stop", 20000),
     Reaction("exception in the main loop", "", "the main loop's way out", TICK_PERIODS),
     Reaction("main loop hangs", "", "the watchdog, which resets the chip", WATCHDOG_PERIODS),
 )

@@ -184,6 +184,8 @@ def rig(flashed: Path, tmp_path: Path) -> Iterator[Rig]:
         ("fault pin", {"name": "fault_pin", "periods": 40}),
         ("missing trigger", {"name": "missing_trigger", "periods": 40}),
         ("encoder lost", {"name": "encoder_lost", "periods": 2000}),
+        ("phase a stuck", {"name": "adc_stuck_a", "periods": 4000}),
+        ("phase b stuck", {"name": "adc_stuck_b", "periods": 4000}),
     ],
 )
 def test_fault_opens_the_bridges_in_the_claimed_periods(
@@ -191,9 +193,13 @@ def test_fault_opens_the_bridges_in_the_claimed_periods(
 ) -> None:
     shared.run()
     shared.inject(**injected)
-    shared.sleep(0.1)
+    shared.sleep(0.24)
     shared.assert_reacted(fault, shared.since_injection())
-    assert reaction_to(fault).name in shared.names()
+    reaction = reaction_to(fault)
+    if reaction.periods <= 2:
+        assert reaction.name in shared.names()
+    else:  # a limit of the control law may have been broken first
+        assert {reaction.name, "FIELD_OVERCURRENT", "PHASE_OVERCURRENT"} & set(shared.names())
 
 
 def test_over_current_opens_the_bridges_in_the_claimed_periods(shared: Rig) -> None:
@@ -210,6 +216,29 @@ def test_interrupt_overrun_opens_the_bridges_in_the_claimed_periods(shared: Rig)
     shared.sleep(0.06)
     shared.assert_reacted("interrupt overrun", shared.pico.control("measures")["off"]["worst"] / PERIOD)
     assert "PERIOD_MISSED" in shared.names()
+
+
+@pytest.mark.parametrize("fault", ["USB unplugged", "Ctrl-C at the port"])
+def test_host_that_is_gone_ends_in_an_ordered_stop_in_the_claimed_time(rig: Rig, fault: str) -> None:
+    drive = rig.run()
+    drive.set("host_timeout", 0.5)
+    drive.connection.close()
+    if fault == "USB unplugged":
+        rig.pico.control("usb_unplug")
+    else:
+        with open(rig.pico.port, "wb", buffering=0) as port:
+            port.write(b"\r\x03\x03")
+    began = rig.pico.control("pins")["cycle"]
+    lowest = 0.0
+    end = rig.seconds() + 1.5
+    while rig.seconds() < end:
+        lowest = min(lowest, rig.pico.control("plant")["u_f"])
+        time.sleep(0.005)
+    assert lowest < -40  # V: the field was reversed
+    assert rig.pico.control("plant")["i_f"] < 0.05
+    rig.assert_reacted(fault, (rig.pico.control("pins")["phases"]["off_cycle"] - began) / PERIOD)
+    # A write to a port that nobody empties blocks for longer than the watchdog waits.
+    assert rig.pico.control("counters")["resets"] <= (fault == "USB unplugged")
 
 
 def test_dead_converter_opens_the_bridges_in_the_claimed_periods_and_ends_in_a_reset(rig: Rig) -> None:
