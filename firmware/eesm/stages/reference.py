@@ -218,9 +218,9 @@ def limit_current(s: Signals) -> None:
     else torque overshoots while the field is helped and rises.
     """
     fold_back(s)
-    psi = s.psi_t + amplify(sat15(s.i_d - s.i_d_next), s.k_psi_help, s.k_psi_help_shift)
+    psi = sat15(s.psi_t + amplify(sat15(s.i_d - s.i_d_next), s.k_psi_help, s.k_psi_help_shift))
     rise = psi - s.psi_before
-    s.psi_before = sat15(psi)
+    s.psi_before = psi
     psi = psi + ((rise * AHEAD_SHARE) >> 15)
     if psi > Q15_MAX:
         psi = Q15_MAX
