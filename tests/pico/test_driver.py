@@ -93,7 +93,7 @@ def run(milliseconds):
 def arm():
     driver.start(Kernel)
     put(drive_state=7, compare_a=1000, compare_b=2000, compare_c=1500, compare_f=500)
-    driver.poll()
+    run(2)
     put(gate_enable=3)
     run(2)
     print("armed")
