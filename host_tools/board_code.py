@@ -37,9 +37,7 @@ def mark_native(text: str, names: Iterable[str]) -> str:
     for name in names:
         text, count = re.subn(rf"\n\n(    def {name}\()", r"\n    @micropython.native\n\1", text)
         if count != 1:
-            raise CompileError(
-                f"{count} methods are called {name}, which is to be machine code; 1 should."
-            )
+            raise CompileError(f"{count} methods are called {name}, which is to be machine code; 1 should.")
     return text
 
 
