@@ -2,7 +2,8 @@
 
     with Drive.connect() as drive:
         drive.arm()
-        drive.speed(500)
+        drive.speed = 500  # rpm
+        print(drive.i_q, drive.parameters.bandwidth_speed)
         with drive.stream(["i_q", "w_m_ref"], rate_hz=1000) as rows:
             for row in rows:
                 print(row.time, row["i_q"])
@@ -22,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import overload
 
@@ -45,6 +47,7 @@ from host_tools.link_errors import (
     SchemaMismatch,
     UnknownSignal,
 )
+from host_tools.quantities import Parameters, Quantity
 from host_tools.schema import Schema, SignalInfo, fetch_schema
 from host_tools.stream import Row, Stream
 
@@ -154,8 +157,10 @@ class Drive:
         self._beat_now = threading.Event()
         self._adopt(connection, 0)
         self._host_timeout = self.get("host_timeout")
+        self.parameters = Parameters(self)
         self._beater = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._beater.start()
+        self._sealed = True  # from here on an unknown attribute is a mistake
 
     @classmethod
     def connect(
@@ -437,19 +442,34 @@ class Drive:
 
     # --- setpoints; `at` is a device period, None for at once -------------------------------------------
 
-    def speed(self, rpm: float, at: int | None = None) -> None:
-        """Shaft speed in rpm."""
-        self.set_speed(rpm * RPM, at)
+    @property
+    def speed(self) -> Quantity:
+        """Shaft speed in rpm, as measured; setting it commands one, to which the drive ramps."""
+        w_m = self.read("w_e") * self.bases["w_m"] / self.bases["w_e"]
+        return Quantity(w_m / RPM, "rpm", "Shaft speed, as measured.")
+
+    @speed.setter
+    def speed(self, rpm: float) -> None:
+        self.set_speed(rpm * RPM)
+
+    @property
+    def torque(self) -> Quantity:
+        """Torque at the motor shaft in N.m, from the currents; setting it commands one."""
+        return self._quantity("torque")
+
+    @torque.setter
+    def torque(self, torque: float) -> None:
+        self.set_torque(torque)
 
     def set_speed(self, w_m: float, at: int | None = None) -> None:
         """Shaft speed in rad/s."""
         self.connection.request(wire.SPEED, (self._raw("w_m_set", w_m), _due(at)))
 
-    def torque(self, torque: float, at: int | None = None) -> None:
-        """Torque at the motor shaft in Nm."""
+    def set_torque(self, torque: float, at: int | None = None) -> None:
+        """Torque at the motor shaft in N.m."""
         self.connection.request(wire.TORQUE, (self._raw("torque_set", torque), _due(at)))
 
-    def currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
+    def set_currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
         """Open currents in A, for bench work."""
         raw = (self._raw("i_d_set", i_d), self._raw("i_q_set", i_q), self._raw("i_f_set", i_f))
         self.connection.request(wire.CURRENTS, (*raw, _due(at)))
@@ -467,6 +487,39 @@ class Drive:
                 f"{name} = {value:g} {signal.unit} is outside {low:g} .. {high:g}; nothing was sent."
             )
         return raw
+
+    # --- signals and parameters by name ------------------------------------------------------------------
+
+    def _quantity(self, name: str) -> Quantity:
+        signal = self.schema.find(name)
+        return Quantity(self.read(name), signal.unit, signal.meaning)
+
+    def __getattr__(self, name: str) -> Quantity:
+        """A signal of the board by its name: `drive.i_q`."""
+        schema = self.__dict__.get("schema")
+        if name.startswith("_") or schema is None:
+            raise AttributeError(name)
+        try:
+            return self._quantity(name)
+        except UnknownSignal as error:
+            raise AttributeError(f"{error.message} {error.hint}") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # A misspelt `drive.sped = 500` must not look as if it had been obeyed.
+        if "_sealed" in self.__dict__ and not hasattr(type(self), name) and name not in self.__dict__:
+            raise AttributeError(self._why_not_set(name))
+        super().__setattr__(name, value)
+
+    def _why_not_set(self, name: str) -> str:
+        if name in SETTINGS:
+            return f"{name} is a parameter: drive.parameters.{name} = ..."
+        if name in self.signals:
+            return f"{name} is a signal, and those are read only; set speed, torque or a parameter."
+        near = get_close_matches(name, ("speed", "torque"), 1)
+        return f"A drive has no {name!r}." + (f" Do you mean {near[0]}?" if near else "")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(name for name, row in self.signals.items() if not row.length)})
 
     # --- settings and signals ---------------------------------------------------------------------------
 

@@ -183,11 +183,11 @@ class Simulation:
         """Shaft speed in rad/s, at a device period or at once."""
         self.drive.set_speed(w_m, at)
 
-    def torque(self, torque: float, at: int | None = None) -> None:
+    def set_torque(self, torque: float, at: int | None = None) -> None:
         """Torque in N.m."""
         self.drive.set_torque(torque, at)
 
-    def currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
+    def set_currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
         """Open currents in A."""
         self.drive.set_currents(i_d, i_q, i_f, at)
 

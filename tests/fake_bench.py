@@ -139,10 +139,10 @@ class FakeBench:
     def set_speed(self, w_m: float, at: int | None = None) -> None:
         self._command("speed", (w_m,), at)
 
-    def torque(self, torque: float, at: int | None = None) -> None:
+    def set_torque(self, torque: float, at: int | None = None) -> None:
         self._command("torque", (torque,), at)
 
-    def currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
+    def set_currents(self, i_d: float, i_q: float, i_f: float, at: int | None = None) -> None:
         self._command("currents", (i_d, i_q, i_f), at)
 
     def load(self, torque: float, at: int | None = None) -> None:

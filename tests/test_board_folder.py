@@ -144,7 +144,7 @@ def test_a_built_folder_boots_arms_turns_and_stops(unit, registry):
         assert "micropython" in drive.identity.interpreter
         drive.arm()
         assert drive.state == "ready"
-        drive.speed(300)
+        drive.speed = 300
         drive.sleep(0.8)
         assert drive.read("w_m_ref") == pytest.approx(31.4, rel=0.01)
         drive.stop()

@@ -16,6 +16,7 @@ from random import Random
 import pytest
 
 from eesm import wire
+from eesm.drive import RPM
 from host_tools import connection as connection_module
 from host_tools import devices
 from host_tools.client import Drive, Event
@@ -111,7 +112,7 @@ def test_a_drive_is_armed_turned_loaded_recorded_and_stopped(virtual, registry):
         drive.arm()
         assert drive.state == "ready"
         with drive.stream(["w_e", "i_q", "torque", "theta_e"], rate_hz=1000) as stream:
-            drive.speed(500)
+            drive.speed = 500
             drive.sleep(0.8)
             drive.load(1.0)
             drive.sleep(0.5)
@@ -139,7 +140,7 @@ def test_a_drive_is_armed_turned_loaded_recorded_and_stopped(virtual, registry):
 def test_leaving_the_context_stops_the_motor_that_this_client_armed(virtual):
     with Drive.connect(virtual.port) as drive:
         drive.arm()
-        drive.speed(200)
+        drive.speed = 200
     with Drive.connect(virtual.port) as drive:
         assert drive.state == "off"
 
@@ -160,7 +161,7 @@ def test_lock_step_streams_every_period_and_is_repeatable(registry):
             with drive.stream(["i_a_raw", "encoder_raw", "drive_state"], rate_hz=20_000) as stream:
                 drive.advance(200)
                 drive.arm()
-                drive.speed(300, at=8000)
+                drive.set_speed(300 * RPM, at=8000)
                 drive.advance(9000 - drive.now())
                 rows = stream.read(timeout=1)
             assert stream.lost == 0
@@ -362,7 +363,7 @@ def test_the_pty_closed_in_the_middle_of_a_stream(registry):
         assert len(rows) > 100  # what had come is there
         assert "connect again" in failure.value.hint
         with pytest.raises(PortClosed):
-            drive.torque(0.1)
+            drive.torque = 0.1
         stream.close()
 
 
@@ -373,7 +374,7 @@ def test_a_killed_host_leaves_a_drive_that_stops_in_order(virtual):
         "drive = Drive.connect(sys.argv[1])\n"
         # Long enough that the next client of a busy machine comes before it is over.
         "drive.set('host_timeout', 3.0)\n"
-        "drive.arm()\ndrive.speed(300)\nprint('running', flush=True)\ntime.sleep(600)\n"
+        "drive.arm()\ndrive.speed = 300\nprint('running', flush=True)\ntime.sleep(600)\n"
     )
     host = subprocess.Popen(
         [sys.executable, "-c", script, virtual.port],
@@ -400,14 +401,14 @@ def test_a_session_survives_a_short_loss_of_the_port(virtual):
     with Drive.connect(virtual.port) as drive:
         drive.set("host_timeout", 3.0)
         drive.arm()
-        drive.speed(200)
+        drive.speed = 200
         drive.connection.close()
         with pytest.raises(PortClosed):
-            drive.torque(0.1)
+            drive.torque = 0.1
         drive.reconnect()
         assert drive.state == "running"
         assert drive.status().owned
-        drive.speed(100)
+        drive.speed = 100
         time.sleep(3.3)  # life signs go on
         assert drive.state == "running"
 

@@ -77,7 +77,7 @@ def test_speed_is_held_against_a_load(unit: str) -> None:
 
 def test_a_setpoint_acts_at_the_period_it_names() -> None:
     simulation = ready("a")
-    simulation.torque(0.5, simulation.now() + 777)
+    simulation.set_torque(0.5, simulation.now() + 777)
     rows = simulation.stream(["torque_set"], 20_000)
     simulation.advance(1000)
     first = simulation.now()
@@ -89,7 +89,7 @@ def test_a_setpoint_acts_at_the_period_it_names() -> None:
 
 def test_an_injected_fault_opens_the_bridge_and_brings_the_field_down() -> None:
     simulation = ready("a")
-    simulation.torque(1.0)
+    simulation.set_torque(1.0)
     simulation.advance(2000)
     assert simulation.loop.x[plant.I_F] > 0.4
     simulation.loop.inject("adc_stuck_a")

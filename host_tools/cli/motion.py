@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from eesm.drive import RPM
 from host_tools.cli.shared import Session, connect, console, drive_options, motion_options, session
 from host_tools.errors import FAILED, OK, REFUSED, ToolError
 
@@ -59,7 +60,8 @@ def speed(
     Example:
       eesm speed 1500 --arm --for 5 --log spin
     """
-    return move(port, unit, arming, seconds, log_file, lambda drive: drive.speed(rpm), f"eesm speed {rpm:g}")
+    what = f"eesm speed {rpm:g}"
+    return move(port, unit, arming, seconds, log_file, lambda drive: drive.set_speed(rpm * RPM), what)
 
 
 @click.command(short_help="Run with a torque.", context_settings=NUMBERS)
@@ -82,7 +84,7 @@ def torque(
       eesm torque 0.2 --arm --for 1
     """
     what = f"eesm torque {newton_metres:g}"
-    return move(port, unit, arming, seconds, log_file, lambda drive: drive.torque(newton_metres), what)
+    return move(port, unit, arming, seconds, log_file, lambda drive: drive.set_torque(newton_metres), what)
 
 
 @click.command(short_help="Impose i_d, i_q and i_f, for bench work.", context_settings=NUMBERS)
@@ -109,7 +111,7 @@ def current(
       eesm current -2 0 1.5 --arm --for 3 --log field
     """
     what = f"eesm current {i_d:g} {i_q:g} {i_f:g}"
-    return move(port, unit, arming, seconds, log_file, lambda drive: drive.currents(i_d, i_q, i_f), what)
+    return move(port, unit, arming, seconds, log_file, lambda drive: drive.set_currents(i_d, i_q, i_f), what)
 
 
 @click.command(short_help="Stop whatever runs, in order.")

@@ -146,9 +146,9 @@ def capture(
 
         def command() -> None:
             if speed is not None:
-                drive.speed(speed)
+                drive.speed = speed
             elif torque is not None:
-                drive.torque(torque)
+                drive.torque = torque
 
         with shown.status("Waiting for the trigger"):
             taken = drive.capture(

@@ -225,7 +225,7 @@ def record_drive(unit: Unit) -> tuple[Program, Schedule, np.ndarray]:
     phase(400)
     simulation.arm()
     marks.append(simulation.now() - first)
-    simulation.currents(0.0, 0.3 * limits["i_max"], 0.5 * limits["i_f_max"])
+    simulation.set_currents(0.0, 0.3 * limits["i_max"], 0.5 * limits["i_f_max"])
     phase(1000)
     simulation.set_speed(200.0)
     phase(9000)

@@ -122,7 +122,7 @@ def test_a_drive_at_rest_leaves_memory_and_misses_no_period(folder: Path, tmp_pa
             assert drive.status().counters["memory_free"] > HEAP_LEFT
             drive.arm()
             assert drive.state == "ready"
-            drive.speed(300)
+            drive.speed = 300
             drive.sleep(0.8)
             pole_pairs = units.load("a").motor.pole_pairs
             assert drive.read("w_e") == pytest.approx(31.4 * pole_pairs, rel=0.1)

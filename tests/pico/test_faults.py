@@ -86,7 +86,7 @@ class Rig:
             drive.clear()
         if drive.state == "off":
             drive.arm(timeout=60)
-        drive.speed(RPM)
+        drive.speed = RPM
         self.sleep(0.6)
         self.pico.control("set_load", torque=LOAD)
         self.sleep(0.2)
