@@ -179,7 +179,7 @@ def test_capture_shows_a_step_at_full_rate(fast):
     due = fast.now() + 2000
 
     def step():
-        fast.currents(0, 5.0, 1.0, at=due)
+        fast.set_currents(0, 5.0, 1.0, at=due)
 
     capture = fast.capture(["i_q", "i_q_ref"], trigger="i_q_set", level=2.5, pre=50, then=step)
     assert capture.trigger_period == due
@@ -222,16 +222,16 @@ def test_unknown_signal_names_what_is_near(fast):
 def test_value_out_of_range_names_value_and_limit(fast):
     fast.arm()
     with pytest.raises(Refused, match=r"9999.*w_m_max.*rpm") as refusal:
-        fast.speed(9999)
+        fast.speed = 9999
     assert refusal.value.reason == wire.OUT_OF_RANGE
     with pytest.raises(Refused, match="torque_limit"):
-        fast.torque(100)
+        fast.torque = 100
     with pytest.raises(Refused, match="i_max"):
-        fast.currents(60, 60, 0)
+        fast.set_currents(60, 60, 0)
     with pytest.raises(OutOfRange, match="nothing was sent"):
-        fast.torque(1e9)
+        fast.torque = 1e9
     with pytest.raises(OutOfRange):
-        fast.torque(float("nan"))
+        fast.torque = float("nan")
     with pytest.raises(Refused, match=r"J = -1.*outside"):
         fast.set("J", -1)
     with pytest.raises(Refused, match="build again"):
@@ -259,7 +259,7 @@ def test_recordings_that_cannot_be_are_refused(fast):
 
 def test_arming_twice_and_torque_before_ready_are_refused(fast):
     with pytest.raises(Refused, match="arm it") as refusal:
-        fast.torque(0.1)
+        fast.torque = 0.1
     assert refusal.value.reason == wire.WRONG_STATE
     fast.arm()
     with pytest.raises(Refused, match="armed already"):
