@@ -446,7 +446,7 @@ class Drive:
     def speed(self) -> Quantity:
         """Shaft speed in rpm, as measured; setting it commands one, to which the drive ramps."""
         w_m = self.read("w_e") * self.bases["w_m"] / self.bases["w_e"]
-        return Quantity(w_m / RPM, "rpm", "Shaft speed, as measured.")
+        return Quantity(w_m / RPM, "rpm", "shaft speed as measured")
 
     @speed.setter
     def speed(self, rpm: float) -> None:

@@ -20,7 +20,7 @@ class Quantity(float):
     def __new__(cls, value: float, unit: str, meaning: str) -> Quantity:
         quantity = super().__new__(cls, value)
         quantity.unit = unit
-        quantity.__doc__ = f"{meaning} In {unit or '1'}."
+        quantity.__doc__ = f"{meaning}, in {unit}" if unit else meaning
         return quantity
 
     def __repr__(self) -> str:
