@@ -29,6 +29,7 @@ class SignalInfo:
     index: int
     length: int
     step: float
+    base: str = "one"  # its name in `Schema.bases`
 
     @property
     def wide(self) -> bool:
@@ -80,7 +81,7 @@ def parse_schema(data: bytes, expected: str) -> Schema:
         for row in content["signals"]:
             step = bases[row["base"]] / (1 << row["q"])
             fields = {key: row[key] for key in ("role", "unit", "low", "high", "meaning", "index", "length")}
-            signals[row["name"]] = SignalInfo(name=row["name"], step=step, **fields)
+            signals[row["name"]] = SignalInfo(name=row["name"], step=step, base=row["base"], **fields)
         schema = Schema(found, bases, float(content["t_pwm"]), signals)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchemaMismatch(

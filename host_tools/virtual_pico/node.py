@@ -1,4 +1,4 @@
-"""Finds node, and installs what the emulator needs from npm by its lock file.
+"""Finds node, and installs what the emulator or the scope needs from npm by its lock file.
 
 The machine's node serves if it is 18 or newer; else PyPI's is fetched into the cache folder. `npm ci`
 installs exactly what package-lock.json names, checked by its hashes, through npm as it is configured here.
@@ -78,20 +78,22 @@ def read_version(program: str) -> tuple[int, ...] | None:
     return tuple(int(number) for number in match.groups()) if match and done.returncode == 0 else None
 
 
-def install_packages(folder: Path = EMULATOR, node: Node | None = None) -> Node:
-    """Runs `npm ci` in the emulator's folder unless its lock file's packages are there; returns the node.
+def install_packages(
+    folder: Path = EMULATOR, node: Node | None = None, what: str = "the RP2040 emulator"
+) -> Node:
+    """Runs `npm ci` in a folder unless its lock file's packages are there; returns the node.
 
-    Raises NodeError.
+    `what` names them for who waits.  Raises NodeError.
     """
     node = node or find_node()
     stamp = folder / _STAMP
     recipe = hash_recipe(folder)
     if stamp.is_file() and stamp.read_text() == recipe:
         return node
-    with cache.lock(_lock_file(folder), "installs the emulator's packages"):
+    with cache.lock(_lock_file(folder), f"installs {what}"):
         if stamp.is_file() and stamp.read_text() == recipe:
             return node
-        cache.report("installing the RP2040 emulator from npm")
+        cache.report(f"installing {what} from npm")
         command = [*node.npm, "ci", "--no-audit", "--no-fund", "--loglevel=error", "--omit=dev"]
         # npm's own scripts start `node` by name.
         path = f"{Path(node.program).parent}{os.pathsep}{os.environ.get('PATH', '')}"
