@@ -299,3 +299,12 @@ class Connection:
             waiting, self._waiting = self._waiting, {}
         for waiter in waiting.values():
             waiter.put(PortClosed(f"The port {self.port} was closed by this program."))
+
+
+def identify(port: str, timeout: float = 2.0) -> dict[str, Any]:
+    """What the board at a port says it is.  Raises what `Connection` and its `hello` raise."""
+    connection = Connection(port, timeout=timeout)
+    try:
+        return connection.hello()
+    finally:
+        connection.close()

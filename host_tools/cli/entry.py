@@ -18,6 +18,7 @@ COMMANDS = (
     ("See it run, without hardware", "simulate", "bench", "The same scenario in one process, much faster."),
     ("See it run, without hardware", "virtual", "bench", "Keep a virtual drive running to play with."),
     ("Talk to a drive", "devices", "look", "List the drives that can be found."),
+    ("Talk to a drive", "doctor", "doctor", "Find what is wrong with this computer, its ports and drives."),
     ("Talk to a drive", "info", "look", "Say which drive answers, its state and its signals."),
     ("Talk to a drive", "connect", "look", "Stay connected and show the drive's state."),
     ("Talk to a drive", "shell", "shell", "A Python prompt with the drive as an object."),

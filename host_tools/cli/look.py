@@ -14,10 +14,11 @@ from host_tools.errors import UsageError
 
 
 @click.command(short_help="List the drives that can be found.")
+@click.option("--no-ask", is_flag=True, help="Open no port: say only what can be seen from outside.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def devices(as_json: bool) -> int:
-    """List running virtual drives, and serial ports whose USB identity is that of a known board.
-    No port is opened.
+def devices(no_ask: bool, as_json: bool) -> int:
+    """List running virtual drives and the serial ports whose USB identity is that of a known board, and ask
+    each which unit it is. No other port is opened, and none that another program uses.
 
     \b
     Example:
@@ -26,14 +27,42 @@ def devices(as_json: bool) -> int:
     from host_tools.devices import find_devices
 
     found = find_devices()
+    answers = ask([device.port for device in found]) if not no_ask else {}
     if as_json:
-        click.echo(json.dumps([asdict(device) for device in found], indent=1))
+        rows = [{**asdict(device), **answers.get(device.port, {})} for device in found]
+        click.echo(json.dumps(rows, indent=1))
         return 0
     for device in found:
+        answer = answers.get(device.port, {})
+        said = answer.get("identity")
         click.echo(f"{device.port:<16} {device.text}")
+        if said:
+            kernel = said["kernel_hash"][:12]
+            click.echo(
+                f"{'':<16} unit {said['unit']} on {said['board']}, {said['firmware']}, kernel {kernel}"
+            )
+        elif answer:
+            click.echo(f"{'':<16} {answer['error']}")
     if not found:
         click.echo("No drive was found. Plug a board in, or start a virtual drive: eesm virtual", err=True)
     return 0
+
+
+def ask(ports: list[str]) -> dict[str, dict[str, Any]]:
+    """What answers at each port, all asked at once: {"identity": ...} or {"error": text}."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from host_tools.connection import identify
+    from host_tools.errors import ToolError
+
+    def answer(port: str) -> dict[str, Any]:
+        try:
+            return {"identity": identify(port)}
+        except ToolError as error:
+            return {"error": error.message}
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(ports, pool.map(answer, ports), strict=True))
 
 
 @click.command(short_help="Say which drive answers, its state and its signals.")
