@@ -37,6 +37,7 @@ COMMANDS = (
     ("Make it", "build", "bench", "Link a unit and lay out what its board holds."),
     ("Make it", "wiring", "wiring", "Draw the wiring of a board from its file."),
     ("Make it", "flash", "flash", "Put a unit's software onto a board and start it."),
+    ("Make it", "completion", "completion", "Print what makes Tab complete in your shell."),
 )
 
 INTRODUCTION = """Motor control for externally excited synchronous machines.

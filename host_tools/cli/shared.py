@@ -12,6 +12,7 @@ import click
 
 from eesm.cyclic import MASK
 from eesm.drive import RPM
+from host_tools.cli.completion import offer_ports, offer_units
 from host_tools.errors import FAILED, INTERRUPTED, OK, ToolError
 
 if TYPE_CHECKING:
@@ -23,11 +24,18 @@ SHOWN_RATE = 50.0
 
 def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--port and --unit: which drive."""
-    command = click.option("--unit", metavar="NAME", help="The drive of this unit, if there are several.")(
-        command
-    )
+    command = click.option(
+        "--unit",
+        metavar="NAME",
+        shell_complete=offer_units,
+        help="The drive of this unit, if there are several.",
+    )(command)
     return click.option(
-        "-p", "--port", metavar="PORT", help="Serial port; default: the only drive there is."
+        "-p",
+        "--port",
+        metavar="PORT",
+        shell_complete=offer_ports,
+        help="Serial port; default: the only drive there is.",
     )(command)
 
 
