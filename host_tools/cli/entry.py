@@ -28,6 +28,7 @@ COMMANDS = (
     ("Move it", "speed", "motion", "Run at a speed."),
     ("Move it", "torque", "motion", "Run with a torque."),
     ("Move it", "current", "motion", "Impose i_d, i_q and i_f, for bench work."),
+    ("Move it", "tune", "tune", "Measure step responses beside the model's; set bandwidths."),
     ("Move it", "stop", "motion", "Stop whatever runs, in order."),
     ("Record it", "log", "record", "Stream signals into a file that survives anything."),
     ("Record it", "capture", "record", "Record every PWM period around a trigger."),
