@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from eesm.parameters import SETTINGS
+from host_tools.parameter_changes import change
 
 if TYPE_CHECKING:
     from host_tools.client import Drive
@@ -28,7 +29,8 @@ class Quantity(float):
 
 
 class Parameters(Mapping[str, Quantity]):
-    """A drive's parameters, SI, by attribute or by key; setting one changes it on the board.
+    """A drive's parameters, SI, by attribute or by key; setting one changes it on the board,
+    and is kept in the history that `eesm params undo` reads.
 
     Raises AttributeError or KeyError for a name that there is not, OutOfRange or Refused for a value
     that the board does not take.
@@ -48,7 +50,7 @@ class Parameters(Mapping[str, Quantity]):
     def __setitem__(self, name: str, value: float) -> None:
         if name not in SETTINGS:
             raise KeyError(_unknown(name))
-        self._drive.set(name, value)
+        change(self._drive, {name: value})
 
     def __getattr__(self, name: str) -> Quantity:
         if name not in SETTINGS:

@@ -1,6 +1,8 @@
 """Fixtures that every test may use, and how hypothesis searches."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,19 @@ settings.register_profile(
 )
 settings.register_profile("eesm-ci", settings.get_profile("eesm"), derandomize=True)
 settings.load_profile("eesm-ci" if os.environ.get("CI") else "eesm")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the tools remember of a user's drives: the tests leave this user's own alone."""
+    folder = tmp_path_factory.mktemp("state")
+    before = os.environ.get("EESM_STATE")
+    os.environ["EESM_STATE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["EESM_STATE"]
+    else:
+        os.environ["EESM_STATE"] = before
 
 
 @pytest.fixture(scope="session")

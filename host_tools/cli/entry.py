@@ -23,7 +23,7 @@ COMMANDS = (
     ("Talk to a drive", "scope", "scope", "See it live in the browser: plots, capture, control."),
     ("Talk to a drive", "connect", "look", "Stay connected and show the drive's state."),
     ("Talk to a drive", "shell", "shell", "A Python prompt with the drive as an object."),
-    ("Talk to a drive", "params", "look", "List, read and change parameters."),
+    ("Talk to a drive", "params", "params", "List, read, change, save, load parameters; undo."),
     ("Talk to a drive", "faults", "motion", "List faults with cause and remedy; clear them."),
     ("Move it", "arm", "motion", "Arm, hold the drive ready, stop on Ctrl-C."),
     ("Move it", "speed", "motion", "Run at a speed."),

@@ -1,4 +1,4 @@
-"""Subcommands that look and change no motion: devices, info, connect, params."""
+"""Subcommands that look and change no motion: devices, info, connect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 
 from host_tools.cli.shared import Session, console, drive_options
 from host_tools.cli.shared import connect as open_drive
-from host_tools.errors import UsageError
 
 
 @click.command(short_help="List the drives that can be found.")
@@ -136,102 +135,3 @@ def connect(port: str | None, unit: str | None, seconds: float | None) -> int:
             return session.hold(seconds)
         finally:
             session.close()
-
-
-@click.group(short_help="List, read and change parameters.")
-def params() -> None:
-    """List, read and change the parameters of a drive; values are SI. A change lasts until the board
-    restarts; a parameter that is linked into the kernel is refused, and the answer says so.
-
-    \b
-    Examples:
-      eesm params list
-      eesm params get i_max
-      eesm params set bandwidth_speed 12
-    """
-
-
-@params.command("list", short_help="Every parameter with value, unit and range.")
-@drive_options
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def list_(port: str | None, unit: str | None, as_json: bool) -> int:
-    """Every parameter with value, unit, range and meaning.
-
-    \b
-    Example:
-      eesm params list --json
-    """
-    from eesm.parameters import SETTINGS
-
-    with open_drive(port, unit) as drive:
-        values = drive.settings()
-    if as_json:
-        click.echo(json.dumps(values, indent=1))
-        return 0
-    for name, value in values.items():
-        si, low, high, meaning = SETTINGS[name]
-        click.echo(f"{name:<22} {value:>12.6g} {si:<7} {low:>8.6g} .. {high:<8.6g} {meaning}")
-    return 0
-
-
-@params.command(short_help="Read parameters.")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@drive_options
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def get(names: tuple[str, ...], port: str | None, unit: str | None, as_json: bool) -> int:
-    """Read parameters.
-
-    \b
-    Example:
-      eesm params get R_s L_d L_q
-    """
-    from eesm.parameters import SETTINGS
-
-    for name in names:
-        check_name(name)
-    with open_drive(port, unit) as drive:
-        values = {name: drive.get(name) for name in names}
-    if as_json:
-        click.echo(json.dumps(values, indent=1))
-        return 0
-    for name, value in values.items():
-        click.echo(f"{name} = {value:.6g} {SETTINGS[name][0]}")
-    return 0
-
-
-@params.command("set", short_help="Change a parameter.", context_settings={"ignore_unknown_options": True})
-@click.argument("name")
-@click.argument("value", type=float)
-@drive_options
-def set_(name: str, value: float, port: str | None, unit: str | None) -> int:
-    """Change a parameter; every gain that follows from it changes with it, at one period.
-
-    \b
-    Example:
-      eesm params set bandwidth_current 800
-    """
-    from eesm.parameters import SETTINGS
-
-    check_name(name)
-    si, low, high = SETTINGS[name][:3]
-    if not low <= value <= high:
-        raise UsageError(f"{name} = {value:g} {si} is outside {low:g} .. {high:g} {si}; nothing was sent.")
-    with open_drive(port, unit) as drive:
-        before = drive.get(name)
-        held = drive.set(name, value)
-    click.echo(f"{name} = {held:.6g} {si} (was {before:.6g})")
-    return 0
-
-
-def check_name(name: str) -> None:
-    """UsageError with a guess when there is no such parameter."""
-    from difflib import get_close_matches
-
-    from eesm.parameters import SETTINGS
-
-    if name not in SETTINGS:
-        near = get_close_matches(name, SETTINGS, 1)
-        raise UsageError(
-            f"There is no parameter {name!r}." + (f" Do you mean {near[0]}?" if near else ""),
-            "eesm params list",
-        )

@@ -98,10 +98,13 @@ def tune(
 
 def set_bandwidths(drive: Drive, wanted: dict[str, float]) -> None:
     """Change bandwidths, and say how to take it back."""
-    for name, value in wanted.items():
-        before = drive.get(name)
-        held = drive.set(name, value)
-        click.echo(f"{name} = {held:g} Hz; to take it back: eesm params set {name} {before:g}", err=True)
+    from host_tools.parameter_changes import change
+
+    for each in change(drive, wanted, "tune"):
+        click.echo(
+            f"{each.name} = {each.after:g} Hz (was {each.before:g}); to take it back: eesm params undo",
+            err=True,
+        )
 
 
 def figures_of(result: Result) -> dict[str, Any]:
