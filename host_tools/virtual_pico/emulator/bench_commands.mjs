@@ -1,5 +1,7 @@
 // What the control channel can ask of the bench: loads, faults, and what the probes saw.
 
+import { findBlock } from './block.mjs';
+
 // In the order of the plant's answer.
 export const QUANTITIES = ['i_a', 'i_b', 'i_f', 'u_dc', 'temperature_stator', 'temperature_board'];
 
@@ -15,8 +17,14 @@ export function addBenchCommands(machine, kept) {
     for (const times of kept.instants) Object.assign(times, { min: Infinity, max: -Infinity, count: 0 });
   };
   Object.assign(machine.commands, {
-    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. */
-    set_load: ({ torque, brake, period }) => bench().at({ period }, () => ask({ do: 'set_load', torque, brake })),
+    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. With {word, raw}
+     * a torque transducer: its reading `raw` goes to that word of the law's block. */
+    set_load: ({ torque, brake, period, word, raw }) =>
+      bench().at({ period }, () => {
+        ask({ do: 'set_load', torque, brake });
+        const block = findBlock(machine);
+        if (word !== undefined && block >= 0) machine.memory.ram32[block + word] = raw;
+      }),
     /** {f_pwm, clock} in Hz: the plant begins anew at that rate, while the carrier stands. */
     set_pwm: ({ f_pwm, clock }) => {
       if (bench().chip.pwm.slices[0].running) throw new Error('The carrier runs: set the rate before the drive starts.');

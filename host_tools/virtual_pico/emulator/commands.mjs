@@ -1,5 +1,6 @@
 // What the control channel can be asked of the board itself; modules add their own.
 
+import { findBlock } from './block.mjs';
 import { Recorder } from './recorder.mjs';
 
 /** Puts the commands on `machine`. */
@@ -56,6 +57,13 @@ export function addCommands(machine) {
     /** {path, irq, words}: see recorder.mjs. */
     record: (given) => recorder.start(given),
     record_stop: () => recorder.stop(),
+    /** {first, count}: words of the law's block, and the carrier's period (null without a bench) they are of. */
+    read_block: ({ first, count }) => {
+      const block = findBlock(machine);
+      if (block < 0) throw new Error('No control law runs: its driver has told no address of its block.');
+      const words = machine.memory.ram32.subarray(block + first, block + first + count);
+      return { period: machine.kept.bench?.period ?? null, words: [...words] };
+    },
     /** {address, size}: bytes as hexadecimal text, as the core would read them. */
     read_memory: ({ address, size }) => {
       let text = '';

@@ -1,10 +1,11 @@
 // Records what the control law saw and did, interrupt by interrupt, so that it can be computed again elsewhere.
 //
-// The driver keeps the address of the law's block in SIO INTERP0 ACCUM0. At each entry of its interrupt and at
-// each end the first `words` of the block go into the file: 32-bit integers, little endian, the row of the entry
-// and then the row of the end. DMA has put the samples there before the entry; the mailbox is in the same block.
+// At each entry of the law's interrupt and at each end the first `words` of its block go into the file: 32-bit
+// integers, little endian, the row of the entry and then the row of the end. DMA has put the samples there before
+// the entry; the mailbox is in the same block.
 
 import fs from 'node:fs';
+import { findBlock } from './block.mjs';
 
 const ROWS_AT_ONCE = 256;
 
@@ -34,8 +35,8 @@ export class Recorder {
   }
 
   take() {
-    const { chip, memory } = this.machine;
-    const first = (chip.sio.interp0.accum0 & 0x7ffff) >> 2;
+    const { memory } = this.machine;
+    const first = findBlock(this.machine);
     this.rows.set(memory.ram32.subarray(first, first + this.words), this.filled * this.words);
     if (++this.filled === ROWS_AT_ONCE) this.flush();
   }

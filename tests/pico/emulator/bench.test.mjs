@@ -259,6 +259,23 @@ test('a fault comes at its period and cycle, and the time to all off is kept', (
   assert.equal(lab.do('pins').all_off, true);
 });
 
+test('a load comes at its period, and the reading of its transducer where the law looks for it', () => {
+  const lab = new Laboratory();
+  const ram32 = new Int32Array(8);
+  lab.machine.memory = { ram32 };
+  lab.start();
+  lab.do('set_load', { torque: 1.5, period: 1, word: 2, raw: 99 });
+  lab.pass(1.5 * 2 * N);
+  assert.deepEqual([...ram32], [0, 0, 0, 0, 0, 0, 0, 0]); // no law runs
+  lab.chip.sio.interp0.accum0 = 0x20000008;
+  lab.do('set_load', { torque: 2.5, period: 3, word: 2, raw: -7 });
+  lab.pass(2 * N);
+  assert.equal(lab.plant.asked.at(-1).torque, 1.5);
+  lab.pass(2 * N);
+  assert.deepEqual(lab.plant.asked.at(-1), { do: 'set_load', torque: 2.5, brake: undefined });
+  assert.deepEqual([...ram32], [0, 0, 0, 0, -7, 0, 0, 0]);
+});
+
 test('a missing trigger, a dead converter, forced counts', () => {
   const lab = new Laboratory();
   lab.start();

@@ -267,12 +267,14 @@ test('a recording has the block at each entry of the interrupt and at its end', 
   const file = path.join(folder, 'rows.bin');
   const board = booted();
   const { machine } = board;
+  assert.throws(() => machine.commands.read_block({ first: 0, count: 2 }), /No control law runs/);
   // The timer's interrupt stands for the driver's: it raises the microsecond count that the block watches.
   board.ask(`import array, machine, uctypes, time
 block = array.array('i', [7, -8, 9])
 machine.mem32[0xd0000080] = uctypes.addressof(block)
 def tick(t): block[2] += 1
 t = machine.Timer(freq=1000, callback=tick)`);
+  assert.deepEqual(machine.commands.read_block({ first: 0, count: 2 }), { period: null, words: [7, -8] });
   machine.commands.record({ path: file, irq: 3, words: 3 });
   assert.throws(() => machine.commands.record({ path: file, irq: 3, words: 3 }), /runs already/);
   machine.run(125e3 * 400);
