@@ -172,11 +172,14 @@ def summarise(run: Run, scenario: Scenario, completed: bool = True, trouble: str
         if not each.ok
     ]
     late = sum(note.get("late", 0) for note in run.notes_of("stream"))
+    missed = sum(note.get("missed", 0) for note in run.notes_of("stream"))
     reasons = [trouble] if trouble else []
     reasons += [text for _, text in run.faults]
     reasons += failed
     if run.records_lost:
         reasons.append(f"{run.records_lost} records were lost")
+    if missed:
+        reasons.append(f"{missed} PWM periods were missed")
     field_down = i_f_final is not None and abs(i_f_final) < 0.02 * i_f_max
     if not field_down:
         reasons.append("the field is not below 2 % of i_f_max at the end")
@@ -196,6 +199,7 @@ def summarise(run: Run, scenario: Scenario, completed: bool = True, trouble: str
         "records": len(run),
         "records_lost": run.records_lost,
         "late_commands": late,
+        "missed_periods": missed,
         "faults": [{"t": period * run.t_pwm, "text": text} for period, text in run.faults],
         "final_field_current": i_f_final,
         "final_field_share": i_f_final / i_f_max if i_f_final is not None else None,

@@ -108,7 +108,11 @@ def _cards(run: Run, summary: Mapping[str, Any]) -> str:
     given, back = summary["energy_in"], summary["energy_regenerated"]
     final = summary["final_field_share"]
     cards = [
-        ("Device time", f"{summary['drive_s']:.2f} s", f"{summary['periods']} PWM periods"),
+        (
+            "Device time",
+            f"{summary['drive_s']:.2f} s",
+            f"{summary['periods']} periods, {summary['missed_periods']} missed",
+        ),
         ("Records", f"{summary['records']}", f"{summary['records_lost']} lost"),
         ("Energy in", f"{given:.0f} J", "electric, stator and field"),
         ("Energy back", f"{back:.0f} J", f"{100 * back / given:.0f} % of it" if given else ""),

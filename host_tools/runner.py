@@ -7,6 +7,7 @@ when their period has come.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,13 +16,14 @@ from typing import Any, Protocol
 
 from eesm.cyclic import MASK, signed
 from eesm.drive import RPM
-from host_tools.errors import UsageError
+from host_tools.errors import LINK_LOST, ToolError, UsageError
 from host_tools.scenario import Phase, Scenario
 
 AHEAD = 0.4  # s of device time between sending a command and its period
 RAMP_STEP = 0.02  # s between the setpoints of a ramp
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase
+SILENCE = 30.0  # s of this computer in which a drive that keeps its own time must get on
 STOP_TIMEOUT = 5.0  # s of device time that an ordered stop may take when a run is given up
 
 
@@ -56,6 +58,7 @@ class Bench(Protocol):
     def events(self) -> Sequence[Any]: ...
     def settings(self) -> dict[str, float]: ...
     def get(self, name: str) -> float: ...
+    def read(self, names: str) -> float: ...
     def set(self, name: str, value: float) -> float: ...
     def arm(self, wait: bool = True) -> None: ...
     def stop(self, wait: bool = True) -> None: ...
@@ -85,6 +88,7 @@ class Outcome:
     error: Exception | None = None  # what broke it, such as a lost link
     faults: list[str] = field(default_factory=list)
     late: int = 0  # commands that left after their period: the run is not repeatable to the period
+    missed: int = 0  # PWM periods whose interrupt came too late or not at all
     first_period: int = 0
     last_period: int = 0
 
@@ -145,6 +149,7 @@ class Runner:
         self._ramping = False
         self._reached = {"speed_rpm": 0.0, "torque": 0.0, "i_d": 0.0, "i_q": 0.0, "i_f": 0.0, "load": 0.0}
         self._stopping = False
+        self._moved = time.monotonic()  # when the drive was last seen to get on
 
     def periods(self, seconds: float) -> int:
         """Device time in whole periods."""
@@ -154,6 +159,7 @@ class Runner:
         """Run all phases; the drive is left stopped, also after trouble or Ctrl-C."""
         bench, outcome = self.bench, self.outcome
         bench.events()
+        missed = bench.read("missed_periods")
         self._now = outcome.first_period = bench.now()
         rows = bench.stream(self.scenario.signals, self.scenario.rate_hz)
         self.recorder.begin(rows)
@@ -174,10 +180,12 @@ class Runner:
             self._restore()
             rows.close()
             self._take(rows.read(0))
+            outcome.missed = round(bench.read("missed_periods") - missed)
         except Exception as error:
             outcome.error = outcome.error or error
         outcome.last_period = self._now
-        self.recorder.note("stream", lost=rows.lost, dropped=rows.dropped, late=outcome.late)
+        counts = {"lost": rows.lost, "dropped": rows.dropped, "late": outcome.late, "missed": outcome.missed}
+        self.recorder.note("stream", **counts)
         return outcome
 
     # --- the phases -------------------------------------------------------------------------------
@@ -254,7 +262,13 @@ class Runner:
             batch = rows.read(0.05)
             self._take(batch)
             if not batch:
-                self._now = max(self._now, self._unwrap(self.bench.now()))
+                self._get_on(self._unwrap(self.bench.now()))
+                if time.monotonic() > self._moved + SILENCE:
+                    raise ToolError(
+                        f"No period of the drive has passed in {SILENCE:g} s.",
+                        "look whether it still has power; reset it",
+                        LINK_LOST,
+                    )
         for event in self.bench.events():
             self.recorder.note("event", period=event.period, what=event.kind, text=event.text)
             self._events.append(event)
@@ -268,8 +282,13 @@ class Runner:
             return
         self.recorder.rows(batch)
         newest = batch[-1]
-        self._now = max(self._now, self._unwrap(newest.period))
+        self._get_on(self._unwrap(newest.period))
         self._values = {name: newest[name] for name in self.scenario.signals}
+
+    def _get_on(self, period: int) -> None:
+        if period > self._now:
+            self._now = period
+            self._moved = time.monotonic()
 
     def _unwrap(self, period: int) -> int:
         """A 30-bit period near the present one, counted on."""

@@ -157,6 +157,10 @@ class Simulation:
         """Present value of a setting."""
         return self.drive.get_setting(name)
 
+    def read(self, names: str) -> float:
+        """Present SI value of a signal."""
+        return self.loop.kernel.si(names)
+
     def set(self, name: str, value: float) -> float:
         """Change a setting."""
         self.drive.set_setting(name, value)

@@ -97,6 +97,7 @@ class FakeBench:
         self.commands: list[tuple[int, str, tuple[float, ...], int | None]] = []
         self.streaming: FakeStream | None = None
         self.skip_rows = 0
+        self.missed_periods = 0
         self._events: list[FakeEvent] = []
         self._settings = {"i_f_max": 4.0, "acceleration": 600.0, "i_max": 40.0}
         self._due: list[tuple[int, str, tuple[float, ...]]] = []
@@ -119,6 +120,10 @@ class FakeBench:
 
     def get(self, name: str) -> float:
         return self._settings[name]
+
+    def read(self, names: str) -> float:
+        assert names == "missed_periods"
+        return float(self.missed_periods)
 
     def set(self, name: str, value: float) -> float:
         self._command("set " + name, (value,), None)

@@ -132,6 +132,7 @@ def test_ok_needs_everything():
         (lambda run: run.columns["i_q"].__iadd__(2.0), "spin: mean of i_q < 1"),
         (lambda run: run.columns["i_f"].__iadd__(0.1), "the field is not below 2 % of i_f_max"),
         (lambda run: run.notes[-1].update(lost=3), "3 records were lost"),
+        (lambda run: run.notes[-1].update(missed=2), "2 PWM periods were missed"),
         (
             lambda run: run.notes.append(
                 {"note": "event", "what": "fault", "period": 5, "text": "OVERSPEED: 7000 rpm"}

@@ -1,11 +1,12 @@
 """The runner: commands ahead of their period, phases, trouble, and an ordered end."""
 
+import time
 from itertools import pairwise
 
 import pytest
 
 from eesm.cyclic import MASK
-from host_tools import scenario
+from host_tools import runner, scenario
 from host_tools.errors import UsageError
 from host_tools.runner import AHEAD, Runner
 from tests.fake_bench import FakeBench
@@ -185,3 +186,29 @@ def test_progress_goes_from_0_to_1():
     run(FakeBench(), on_progress=lambda at: seen.append((at.number, at.share)))
     assert seen == sorted(seen)
     assert seen[-1] == (9, 1.0)
+
+
+def test_periods_that_the_board_missed_are_counted_from_the_beginning_of_the_run():
+    def miss(bench):
+        if bench.passed == 20_000:
+            bench.missed_periods += 3
+
+    bench = FakeBench(at=miss)
+    bench.missed_periods = 5
+    outcome, recorder = run(bench)
+    assert outcome.missed == 3
+    assert recorder.named("stream")[-1]["missed"] == 3
+
+
+def test_a_drive_whose_time_stands_still_is_given_up(monkeypatch):
+    monkeypatch.setattr(runner, "SILENCE", 0.2)
+    bench = FakeBench(fast=False)
+
+    def stop(bench):
+        if bench.passed == 20_000:
+            bench.pass_by = lambda periods: time.sleep(0.01)
+
+    bench.at = stop
+    outcome, _ = run(bench)
+    assert not outcome.completed
+    assert "No period of the drive has passed in 0.2 s" in str(outcome.error)
