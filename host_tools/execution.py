@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from host_tools import log
@@ -39,12 +40,14 @@ def execute(
     folder: str | Path,
     *,
     setup_s: float = 0.0,
+    facts: Mapping[str, Any] = MappingProxyType({}),
     on_progress: Callable[[Progress], None] | None = None,
     on_write: Callable[[str], None] | None = None,
 ) -> Result:
     """Run a scenario and write run.eesmlog, run.parquet, run.csv, report.png, .html and summary.json.
 
-    What was logged is written in every case; a broken link is raised again after that.
+    `facts` about the bench go into the summary. What was logged is written in every case; a broken link is
+    raised again after that.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ def execute(
     with log.Writer(raw, log.describe(bench, scenario, tools=version())) as writer:
         outcome = Runner(scenario, bench, writer, on_progress).run()
     run_s = time.monotonic() - began
-    summary = write_results(raw, scenario, outcome, setup_s=setup_s, run_s=run_s, tell=tell)
+    summary = write_results(raw, scenario, outcome, setup_s=setup_s, run_s=run_s, facts=facts, tell=tell)
     if outcome.error is not None:
         raise outcome.error
     return Result(summary, outcome, folder)
@@ -70,9 +73,10 @@ def write_results(
     *,
     setup_s: float = 0.0,
     run_s: float = 0.0,
+    facts: Mapping[str, Any] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
-    """Everything that follows from a raw log; returns the summary."""
+    """Everything that follows from a raw log, and the summary with `facts` added; returns that."""
     from host_tools import figures, plot, report
 
     folder = raw.parent
@@ -81,7 +85,8 @@ def write_results(
     log.convert(raw, run)
     trouble = outcome.trouble or (str(outcome.error) if outcome.error is not None else "")
     summary = figures.summarise(run, scenario, outcome.completed, trouble)
-    summary |= {"setup_s": round(setup_s, 3), "run_s": round(run_s, 3)}
+    speed = round(summary["drive_s"] / run_s, 3) if run_s else None
+    summary |= {"setup_s": round(setup_s, 3), "run_s": round(run_s, 3), "times_real_time": speed, **facts}
     if len(run):
         tell("report.png")
         plot.write(run, folder / "report.png")
