@@ -30,6 +30,8 @@ EXTRAS = {
     "plot": ("plots", "matplotlib"),
     "sim": ("simulation", "numba"),
     "optimum": ("loss-minimal references", "scipy"),
+    "scope": ("eesm scope", "starlette"),
+    "monitor": ("eesm monitor", "textual"),
     "shell": ("eesm shell", "IPython"),
     "flash": ("loading a board", "mpremote"),
 }

@@ -22,6 +22,7 @@ COMMANDS = (
     ("Talk to a drive", "info", "look", "Say which drive answers, its state and its signals."),
     ("Talk to a drive", "scope", "scope", "See it live in the browser: plots, capture, control."),
     ("Talk to a drive", "connect", "look", "Stay connected and show the drive's state."),
+    ("Talk to a drive", "monitor", "monitor", "A drive at a glance in the terminal, with a stop key."),
     ("Talk to a drive", "shell", "shell", "A Python prompt with the drive as an object."),
     ("Talk to a drive", "params", "params", "List, read, change, save, load parameters; undo."),
     ("Talk to a drive", "faults", "motion", "List faults with cause and remedy; clear them."),
