@@ -22,6 +22,7 @@ FLASH_STAMP := $(STAMPS)/flash
 PICO_STAMP := $(STAMPS)/pico
 ACCEPT_STAMP := $(STAMPS)/accept
 CHECK_STAMP := $(STAMPS)/check
+DOCS_STAMP := $(STAMPS)/docs
 MICROPYTHON_STAMP := $(STAMPS)/micropython
 
 PYRIGHT := PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
@@ -61,6 +62,11 @@ bench: $(SIM_STAMP) ## measure the simulation beside plain CPython; writes build
 .PHONY: accept
 accept: $(ACCEPT_STAMP) ## measure the control law of units a, b, c against every requirement; build/accept.json
 	$(BIN)/eesm accept
+
+.PHONY: docs
+docs: $(DOCS_STAMP) ## build the documents as pages: build/site/index.html
+	$(BIN)/mkdocs build --quiet
+	@echo "eesm: build/site/index.html"
 
 .PHONY: check
 check: $(CHECK_STAMP) ## ruff and pyright, host and board code
@@ -136,6 +142,10 @@ $(FLASH_STAMP): pyproject.toml | python
 
 $(PICO_STAMP): pyproject.toml | python
 	@$(INSTALL) test flash
+	@mkdir -p $(@D) && touch $@
+
+$(DOCS_STAMP): pyproject.toml | python
+	@$(INSTALL) docs
 	@mkdir -p $(@D) && touch $@
 
 # MicroPython's stubs stay out of .venv: they would shadow the standard library.
