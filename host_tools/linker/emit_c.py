@@ -1,4 +1,4 @@
-"""Linked code as C: the native module's kernel, and under UBSan the witness that nothing overflows.
+"""Linked code as C, as it is written: under UBSan the witness that nothing overflows.
 
 Everything is int32_t.  A left shift is a multiplication, so that it is defined for negative
 numbers and an overflow is seen; a right shift is arithmetic (as every C compiler in use has it).
@@ -61,7 +61,11 @@ class CEmitter:
         if names:
             head.append("    int32_t " + ", ".join(f"{name} = 0" for name in names) + ";")
             head += [f"    (void){name};" for name in names]
-        return [*head, *self.body(routine.body, 1), "}"]
+        return [*head, *self.inner(routine), "}"]
+
+    def inner(self, routine: Routine) -> list[str]:
+        """The statements of a routine."""
+        return self.body(routine.body, 1)
 
     def body(self, body: Body, depth: int) -> list[str]:
         pad = "    " * depth

@@ -12,6 +12,7 @@ from typing import Any
 from eesm.table import Signal
 
 from .emit_c import emit_c
+from .emit_native import emit_native
 from .emit_numba import emit_numba, load_numba
 from .emit_python import emit_python, load_python
 from .emit_viper import emit_viper, emit_viper_handler
@@ -70,6 +71,10 @@ class Program:
     def c(self, trace_lines: bool = False) -> str:
         """Text of a C file: `void name(int32_t *p)` for each routine."""
         return emit_c(self.routines, self.layout, trace_lines)
+
+    def native(self, handler: Mapping[str, Any] | None = None) -> str:
+        """Text of a C file for the board's processor; with a driver's `handler` the whole interrupt."""
+        return emit_native(self.routines, self.layout, handler)
 
     def initial_block(self) -> list[int]:
         """The block with every signal at its initial value."""

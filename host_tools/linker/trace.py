@@ -1,7 +1,8 @@
 """Runs one program on several engines over the same inputs and compares every word of every step.
 
 Engines: `plain` (the stages themselves on a BlockView), `python` (linked, as plain Python),
-`numba`, `c` (under UBSan), `viper` (on a real 32-bit MicroPython, heap locked).
+`numba`, `c` and `native` (C as written and C for the board, both under UBSan), `viper` (on a real
+32-bit MicroPython, heap locked).
 """
 
 from __future__ import annotations
@@ -188,16 +189,25 @@ def run_numba(program: Program, schedule: Schedule) -> Trace:
 
 def run_c(program: Program, schedule: Schedule) -> Trace:
     """The linked code as C under UBSan, in a process of its own; a finding is an EngineFailure."""
+    return _run_c(program, schedule, program.c(trace_lines=True), "C under UBSan")
+
+
+def run_native(program: Program, schedule: Schedule) -> Trace:
+    """The C that a native module is compiled from, on this machine and under UBSan."""
+    return _run_c(program, schedule, program.native(), "native C under UBSan")
+
+
+def _run_c(program: Program, schedule: Schedule, code: str, title: str) -> Trace:
     from host_tools.compiler import find_compiler
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         calls = " ".join(f"{routine}(block);" for routine in program.names)
-        text = program.c(trace_lines=True) + '#line 1 "main"\n' + _C_MAIN.replace("CALLS", calls)
+        text = code + '#line 1 "main"\n' + _C_MAIN.replace("CALLS", calls)
         source = folder / "kernel.c"
         source.write_text(text, encoding="utf-8")
         find_compiler().build(source, folder / "kernel", sanitize=True)
-        return _run_process(program, schedule, folder, [str(folder / "kernel")], [], "C under UBSan")
+        return _run_process(program, schedule, folder, [str(folder / "kernel")], [], title)
 
 
 def run_viper(program: Program, schedule: Schedule) -> Trace:
@@ -241,5 +251,6 @@ ENGINES: dict[str, Callable[[Program, Schedule], Trace]] = {
     "python": run_python,
     "numba": run_numba,
     "c": run_c,
+    "native": run_native,
     "viper": run_viper,
 }

@@ -281,7 +281,9 @@ def test_a_difference_names_step_and_signal(tmp_path):
 @pytest.mark.micropython
 def test_all_engines_agree_on_a_small_stage(tmp_path):
     program = link_text(tmp_path, STAGE)
-    compare_engines(program, walk_schedule(program, 200, 2), ["plain", "python", "numba", "c", "viper"])
+    compare_engines(
+        program, walk_schedule(program, 200, 2), ["plain", "python", "numba", "c", "native", "viper"]
+    )
 
 
 @pytest.mark.micropython
