@@ -10,6 +10,8 @@ STUBS := .cache/stubs
 UNIT ?= a
 # Board of flash.
 BOARD ?= rpi_pico
+# Its kernel: viper, which the board compiles, or native, made here from C (needs what `make pico` builds).
+KERNEL ?= viper
 FLASH_ARGS ?=
 PYTEST_ARGS ?=
 # As many workers as processors.
@@ -65,7 +67,7 @@ accept: $(ACCEPT_STAMP) ## measure the control law of units a, b, c against ever
 
 .PHONY: docs
 docs: $(DOCS_STAMP) ## build the documents as pages: build/site/index.html
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "eesm: build/site/index.html"
 
 .PHONY: check
@@ -85,8 +87,8 @@ test: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## every test, in parallel; PYTEST_ARGS
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: flash
-flash: $(FLASH_STAMP) ## put the drive's software onto a board: make flash BOARD=rpi_pico UNIT=a
-	$(BIN)/eesm flash $(UNIT) --board $(BOARD) $(FLASH_ARGS)
+flash: $(FLASH_STAMP) ## put the drive's software onto a board: make flash BOARD=rpi_pico UNIT=a KERNEL=native
+	$(BIN)/eesm flash $(UNIT) --board $(BOARD) --kernel $(KERNEL) $(FLASH_ARGS)
 
 .PHONY: pico
 pico: $(PICO_STAMP) ## build MicroPython for the Raspberry Pi Pico and boot it on the virtual Pico

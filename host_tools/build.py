@@ -4,6 +4,7 @@
                          schema.json, tables.bin
     build/units/<unit>-rpi_pico/  the same for a board: modules compiled to .mpy, its driver, and
                          linked_compiled.mpy beside linked.py
+    build/units/<unit>-rpi_pico-native/  the same with linked_native.mpy, made of C, instead of both
 
 The same content gives the same bytes, and nothing is written that has not changed.
 """
@@ -25,6 +26,7 @@ from eesm.signals import Signals
 from eesm.table import PARAMETER, Signal, signals_of
 from host_tools import __file__ as _package
 from host_tools.board_code import compile_text, mark_native
+from host_tools.errors import UsageError
 from host_tools.linker import Layout, Program, link
 from host_tools.schema import compact, hash_of
 from host_tools.units import Unit, load, unit_names
@@ -62,6 +64,11 @@ NATIVE = {
 HOST_ONLY = ("rp2040_handler",)
 # mpy-cross's name of the machine code that a chip runs.
 ARCHITECTURES = {"rp2040": "armv6m"}
+# Forms of the kernel on a board: text that it compiles itself, or machine code made of C.
+VIPER = "viper"
+NATIVE_KERNEL = "native"
+KERNELS = (VIPER, NATIVE_KERNEL)
+BOARD_HINT = "eesm build a --board rpi_pico --kernel native"
 FIRMWARE_VERSION = "0.1.0"
 FORMAT = 2
 
@@ -234,11 +241,12 @@ def tables_of(unit: Unit) -> tuple[dict[str, list[int]], dict[str, int]]:
     return tables, words
 
 
-def build(unit: Unit, out: Path) -> Path:
-    """Lay out a unit's board folder in `out`; returns it.
+def build(unit: Unit, out: Path, kernel: str = VIPER) -> Path:
+    """Lay out a unit's board folder in `out`, with a `kernel` of KERNELS; returns it.
 
     Files that would not change are not written; files that no longer belong there are removed.
-    Raises LinkError for a kernel that cannot be linked, ValueError for settings that make no sense.
+    Raises LinkError for a kernel that cannot be linked, ValueError for settings that make no sense,
+    NativeError when what a native kernel is compiled with cannot be had.
     """
     linked = link_unit(unit)
     architecture = ARCHITECTURES[linked.unit["board"]["chip"]] if "board" in linked.unit else ""
@@ -251,10 +259,7 @@ def build(unit: Unit, out: Path) -> Path:
             text = mark_native(source.read_text(), NATIVE.get(source.stem, ()))
             compiled = compile_text(text, place.as_posix(), architecture)
             files[place.with_suffix(".mpy").as_posix()] = compiled
-    text = linked_text(linked)
-    files["linked.py"] = text.encode()
-    if architecture:
-        files["linked_compiled.mpy"] = compile_text(text, "linked.py", architecture)
+    files |= kernel_files(linked, kernel, architecture)
     files["unit.json"] = compact(linked.unit).encode()
     files["schema.json"] = compact(linked.schema).encode()
     words = array("h", linked.tables)
@@ -274,19 +279,41 @@ def build(unit: Unit, out: Path) -> Path:
     return out
 
 
-def folder_of(unit: Unit) -> Path:
+def folder_of(unit: Unit, kernel: str = VIPER) -> Path:
     """Where a unit's board folder is laid out when nothing else is said."""
     name = unit.name if unit.board.name == "virtual" else f"{unit.name}-{unit.board.name}"
-    return ROOT / "build" / "units" / name
+    return ROOT / "build" / "units" / (name if kernel == VIPER else f"{name}-{kernel}")
+
+
+def kernel_files(linked: Linked, kernel: str, architecture: str) -> dict[str, bytes]:
+    """The linked routines, in the form that the board loads; `architecture` is "" for no board.
+
+    Raises UsageError for a native kernel without a board, NativeError.
+    """
+    if kernel == NATIVE_KERNEL:
+        if not architecture:
+            raise UsageError("A native kernel needs a board; there is none on this computer.", BOARD_HINT)
+        from host_tools.native_module import build_module
+
+        identity = linked.unit["identity"]["kernel_hash"]
+        return {"linked_native.mpy": build_module(linked.program, handler_of_board(linked), identity)}
+    text = linked_text(linked)
+    files = {"linked.py": text.encode()}
+    if architecture:
+        files["linked_compiled.mpy"] = compile_text(text, "linked.py", architecture)
+    return files
+
+
+def handler_of_board(linked: Linked) -> dict[str, Any]:
+    """The lines that the board's driver puts around the law."""
+    from drivers.rp2040_handler import handler_of
+
+    return handler_of(linked.unit["board"])
 
 
 def linked_text(linked: Linked) -> str:
     """Content of linked.py: the routines that the board's driver calls, and their identity."""
-    handler = None
-    if "board" in linked.unit:
-        from drivers.rp2040_handler import handler_of
-
-        handler = handler_of(linked.unit["board"])
+    handler = handler_of_board(linked) if "board" in linked.unit else None
     text = linked.program.viper(handler=handler)
     return f'{text.rstrip()}\n\n\nIDENTITY = "{linked.unit["identity"]["kernel_hash"]}"\n'
 

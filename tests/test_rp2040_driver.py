@@ -571,3 +571,14 @@ def test_a_faster_clock_is_set_before_anything_depends_on_it(chip, driver) -> No
     driver._board["clock"] = 200_000_000
     started(driver, chip)
     assert chip.modules["machine"].asked == [(200_000_000, 200_000_000)]
+
+
+def test_a_native_interrupt_is_the_vector_itself(chip, driver) -> None:
+    chip.memory.words[0xE000ED08] = 0x20000000 - 0x1000
+    vector = 0x20000000 - 0x1000 + 4 * 28
+    kernel: Any = Kernel(chip.block)
+    kernel.on_samples = 0x20012345
+    driver.start(kernel)
+    assert chip.memory.words[vector] == 0x20012345
+    driver.stop()
+    assert chip.memory.words[vector] == 0

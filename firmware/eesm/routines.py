@@ -3,7 +3,8 @@
 Compiling the routines takes several times the memory that they need afterwards, and the block is one
 piece that must never move; both find room only before anything else has spread over the heap.  With
 too little memory for the compiler the routines are taken from `linked_compiled.mpy`, if the folder
-holds one: the same text, compiled where the folder was built.
+holds one: the same text, compiled where the folder was built.  A folder built with KERNEL=native
+holds `linked_native.mpy` instead of both: the same law, compiled from C.
 """
 
 import gc
@@ -14,7 +15,10 @@ NAMES = ("fast_step", "outer_step", "on_samples")
 
 
 class Routines:
-    """`block`, the routines that this board's driver calls (None for others), and where they come from."""
+    """`block`, the routines that this board's driver calls (None for others), and where they come from.
+
+    `on_samples` of a native module is no function but the address of one.
+    """
 
     def __init__(self, block):
         self.block = block
@@ -45,13 +49,22 @@ def make_block(folder="."):
 def load_routines(folder=".", kernel=""):
     """Block and routines of a board folder; `kernel` names one source: "viper", "mpy" or "native".
 
-    Without a name the text is compiled, or its compiled form is taken when the memory is too short.
-    What goes wrong with the routines is `failure` and not raised; without a block there is nothing to
-    say it with, so OSError and MemoryError of that are.
+    Without a name a native module is taken if the folder holds one; else the text is compiled, or its
+    compiled form is taken when the memory is too short.  What goes wrong with the routines is `failure`
+    and not raised; without a block there is nothing to say it with, so OSError and MemoryError of that
+    are.
     """
     routines = Routines(make_block(folder))
     try:
-        if kernel in ("", "viper"):
+        if kernel in ("", "native"):
+            try:
+                import linked_native  # pyright: ignore[reportMissingImports]
+
+                routines.take(linked_native, "native")
+            except ImportError:  # most folders have none
+                if kernel:
+                    raise
+        if not routines.source and kernel in ("", "viper"):
             try:
                 import linked  # pyright: ignore[reportMissingImports]
 
@@ -66,10 +79,6 @@ def load_routines(folder=".", kernel=""):
             except ImportError:  # a board folder without one
                 raise MemoryError
             routines.take(linked_compiled, "mpy")
-        if kernel == "native":
-            import linked_native  # pyright: ignore[reportMissingImports]
-
-            routines.take(linked_native, "native")
     except MemoryError:
         routines.failure = ("MEMORY_SHORT", "no memory left while compiling the kernel")
     except Exception as error:  # whatever it is, the outputs stay off and the reason is told

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from eesm.drive import RPM
-from host_tools.cli.shared import console
+from host_tools.cli.shared import console, kernel_option
 from host_tools.demo import FOLDER
 
 
@@ -189,17 +189,19 @@ def _keep_pico(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Default: build/units/UNIT, or UNIT-BOARD.",
+    help="Default: build/units/UNIT, UNIT-BOARD or UNIT-BOARD-KERNEL.",
 )
 @click.option("--board", metavar="BOARD", help="Another board than the unit's: a name in boards, or a file.")
+@kernel_option
 @click.option("--report", is_flag=True, help="Size and cost of each stage of the linked kernel.")
-def build(unit: str, out: Path | None, board: str | None, report: bool) -> int:
+def build(unit: str, out: Path | None, board: str | None, kernel: str, report: bool) -> int:
     """Link the control law of a unit and lay out its board folder: every file that the board holds.
 
     \b
     Example:
       eesm build b --report
       eesm build a --board rpi_pico
+      eesm build a --board rpi_pico --kernel native
     """
     import json
 
@@ -208,7 +210,7 @@ def build(unit: str, out: Path | None, board: str | None, report: bool) -> int:
 
     loaded = load_unit(unit, board)
     with linking():
-        folder = builder.build(loaded, out or builder.folder_of(loaded))
+        folder = builder.build(loaded, out or builder.folder_of(loaded, kernel), kernel)
     identity = json.loads((folder / "unit.json").read_text())["identity"]
     files = [file for file in folder.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from host_tools.cli.shared import console
+from host_tools.cli.shared import console, kernel_option
 from host_tools.devices import Device
 from host_tools.errors import OK, ToolError, UsageError
 
@@ -19,6 +19,7 @@ PATH = click.Path(path_type=Path)
 @click.command(short_help="Put a unit's software onto a board and start it.")
 @click.argument("unit", default="a", metavar="[UNIT]")
 @click.option("--board", default="rpi_pico", show_default=True, help="The board, a folder in boards/.")
+@kernel_option
 @click.option("-p", "--port", metavar="PORT", help="Serial port; default: the only board there is.")
 @click.option(
     "--uf2", type=PATH, envvar="UF2", metavar="FILE", help="MicroPython, for a board in BOOTSEL mode."
@@ -29,6 +30,7 @@ PATH = click.Path(path_type=Path)
 def flash(
     unit: str,
     board: str,
+    kernel: str,
     port: str | None,
     uf2: Path | None,
     volume: Path | None,
@@ -44,13 +46,14 @@ def flash(
     Examples:
       eesm flash a
       eesm flash b --port /dev/ttyACM1
+      eesm flash a --kernel native
       eesm flash a --uf2 RPI_PICO-20250415-v1.25.0.uf2
     """
     from host_tools.flash import bootsel, flash_folder
 
     shown = console()
     # Built first: a unit that cannot be built must not cost a board its files.
-    folder = build(unit, board)
+    folder = build(unit, board, kernel)
     volumes = [volume] if volume else bootsel.find_volumes()
     if volume or (volumes and not port):
         install(volumes, uf2, yes)
@@ -82,8 +85,8 @@ def flash(
     return OK
 
 
-def build(unit: str, board: str) -> Path:
-    """The unit's built folder for that board."""
+def build(unit: str, board: str, kernel: str) -> Path:
+    """The unit's built folder for that board, with that form of kernel."""
     from host_tools import build as builder
     from host_tools.demo import linking, load_unit
 
@@ -94,7 +97,7 @@ def build(unit: str, board: str) -> Path:
             f"eesm virtual --unit {unit}",
         )
     with linking():
-        return builder.build(loaded, builder.folder_of(loaded))
+        return builder.build(loaded, builder.folder_of(loaded, kernel), kernel)
 
 
 def choose(port: str | None, unit: str, board: str) -> Device:

@@ -39,6 +39,17 @@ def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def kernel_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--kernel: the form in which a board gets the control law."""
+    return click.option(
+        "--kernel",
+        type=click.Choice(["viper", "native"]),
+        default="viper",
+        show_default=True,
+        help="Compiled on the board, or here from C, which runs in half the time.",
+    )(command)
+
+
 def motion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--arm, --for, --log: a session that moves."""
     command = click.option(
