@@ -43,6 +43,7 @@ BOARD_MODULES = (
     "startup",
     "faults",
     "parameters",
+    "framing",
     "wire",
     "link",
     "telemetry",
@@ -56,7 +57,7 @@ NATIVE = {
     "mailbox": ("pump", "waiting"),
     "drive": ("tick", "_watch_host"),
     "link": ("poll", "_flush"),
-    "telemetry": ("rows",),
+    "telemetry": ("fill",),
     "usb_port": ("read", "write"),
     "rp2040": ("poll", "_watch"),
 }

@@ -28,9 +28,9 @@ class Pipe:
         data, self.to_board = self.to_board[:limit], self.to_board[limit:]
         return data
 
-    def write(self, data: bytes) -> int:
-        count = len(data) if self.room is None else min(len(data), self.room)
-        self.to_host += data[:count]
+    def write(self, data: bytes, at: int, end: int) -> int:
+        count = end - at if self.room is None else min(end - at, self.room)
+        self.to_host += data[at : at + count]
         return count
 
 
@@ -38,6 +38,7 @@ class StepDriver:
     """A virtual driver in lock step over `host_tools.loop`."""
 
     fast = True
+    waits = True
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop

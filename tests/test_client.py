@@ -533,7 +533,7 @@ def test_all_byte_values_pass_both_ways(registry, tmp_path):
         "kept = b''\n"
         "while not port.closed:\n"
         "    kept += port.read(256)\n"
-        "    kept = kept[port.write(kept):]\n"
+        "    kept = kept[port.write(kept, 0, len(kept)):]\n"
         "    port.wait(1)\n"
     )
     import serial

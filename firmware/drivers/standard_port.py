@@ -45,11 +45,11 @@ class StandardPort:
             self.closed = True
         return b""
 
-    def write(self, data):
-        """Number of bytes that the other end had room for."""
-        if not data:
+    def write(self, data, at, end):
+        """Number of bytes of data[at:end] that the other end had room for."""
+        if at >= end:
             return 0
-        count = _write(1, data, len(data))
+        count = _write(1, memoryview(data)[at:end], end - at)
         if count < 0:
             if _errno() not in (EAGAIN, EINTR):
                 self.closed = True

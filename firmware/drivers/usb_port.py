@@ -14,10 +14,25 @@ shows as silence; the drive's own timeout (host_timeout) stops it in order.
 import select
 import sys
 
+import micropython
 from micropython import const
 
 PACKET = const(64)
 ROOM = const(512)  # bytes that MicroPython keeps for the reader
+
+
+@micropython.viper
+def _fill(packet, data, at: int, count: int):
+    """`count` bytes of `data` from `at`, and zeros."""
+    into = ptr8(packet)
+    bytes_of = ptr8(data)
+    k = 0
+    while k < count:
+        into[k] = bytes_of[at + k]
+        k += 1
+    while k < 64:
+        into[k] = 0
+        k += 1
 
 
 class UsbPort:
@@ -58,27 +73,23 @@ class UsbPort:
                 break
         return bytes(self._view[:count])
 
-    def write(self, data):
-        """Number of bytes that were taken: whole packets, and the rest of `data` with its last one."""
-        size = len(data)
-        view = memoryview(data)
+    def write(self, data, at, end):
+        """Number of bytes of data[at:end] that were taken: whole packets, and the rest with its last one."""
+        begin = at
         packet, out, poll = self._packet, self._output, self._room.ipoll
-        at = 0
-        while at < size:
+        while at < end:
             for _ in poll(0):
                 break
             else:
                 break
-            count = min(PACKET, size - at)
-            packet[:count] = view[at : at + count]
-            for k in range(count, PACKET):
-                packet[k] = 0
+            count = min(PACKET, end - at)
+            _fill(packet, data, at, count)
             taken = out.write(packet) or 0
             at += count
             if taken < PACKET:
                 self.dropped += max(0, count - taken)
                 break
-        return at
+        return at - begin
 
     def wait(self, milliseconds):
         """Sleep until input arrives or the time is over."""

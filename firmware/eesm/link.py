@@ -23,7 +23,7 @@ from eesm.mailbox import MailboxFull
 
 READ_SIZE = 256  # bytes taken from the port in one turn
 REQUESTS_A_TURN = 2
-FRAMES_A_TURN = 8
+FRAMES_A_TURN = 8  # of a drive whose periods wait for the main loop; others send one
 OUTBOX = 4  # frames that may wait for the port before no more requests are read
 SESSIONS = 4
 READ_SIGNALS = 64
@@ -82,7 +82,8 @@ def cut(text, room):
 class Link:
     """Serves one port for one drive.
 
-    `port` has read(n) -> bytes and write(bytes) -> number of bytes taken, neither waits.
+    `port` has read(n) -> bytes and write(buffer, at, end) -> number of the bytes from `at` up to `end`
+    that it took; neither waits.
     `identity` is that of unit.json, `schema` the path of schema.json.
     """
 
@@ -101,6 +102,9 @@ class Link:
         self._sequence = 0
         self._inbox = []
         self.outbox = []  # frames that wait for the port; always the same list
+        self._at = 0  # bytes of the first one that the port has taken
+        self._rows_size = 0  # bytes of telemetry.frame, which is longer than what it holds
+        self._frames = FRAMES_A_TURN if drive.driver.waits else 1
         self._advance = None  # (kind, sequence) of the advance that is still to be answered
         self._quit = False
         self._leaves = False
@@ -168,14 +172,14 @@ class Link:
 
     def _flush(self):
         """Give the port what it takes."""
-        outbox = self.outbox
+        outbox, rows = self.outbox, self.telemetry.frame
         while outbox:
             frame = outbox[0]
-            count = self.port.write(frame) or 0
-            if count < len(frame):
-                if count:
-                    outbox[0] = memoryview(frame)[count:]
+            end = self._rows_size if frame is rows else len(frame)
+            self._at += self.port.write(frame, self._at, end)
+            if self._at < end:
                 return
+            self._at = 0
             outbox.pop(0)
 
     def _send(self, kind, payload):
@@ -205,7 +209,7 @@ class Link:
         if not self._greeted:
             return
         events = self.drive.events
-        for _ in range(FRAMES_A_TURN):
+        for _ in range(self._frames):
             if self.outbox or not events:
                 break
             period, kind, text = events.pop(0)
@@ -220,13 +224,16 @@ class Link:
             self._end_stream()
             return
         try:
-            for _ in range(FRAMES_A_TURN):
+            for _ in range(self._frames):
                 if self.outbox:
                     return
-                rows = telemetry.rows(self._advance is not None and self.drive.driver.granted == 0)
-                if rows is None:
+                all_now = self._advance is not None and self.drive.driver.granted == 0
+                self._rows_size = telemetry.fill(self._sequence, all_now)
+                if self._rows_size == 0:
                     return
-                self._send(wire.STREAM, rows)
+                self._sequence = (self._sequence + 1) & 0xFFFF
+                self.outbox.append(telemetry.frame)
+                self._flush()
         except Exception:  # a set-up that cannot be packed must not end the main loop
             self._end_stream()
 

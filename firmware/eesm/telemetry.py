@@ -9,6 +9,7 @@ import struct
 
 from eesm import wire
 from eesm.cyclic import MASK
+from eesm.framing import copy_rows, seal
 from eesm.mailbox import MailboxFull
 
 # As in eesm.signals, which stays on the host.
@@ -24,6 +25,7 @@ DIVIDER_MAX = 20000
 # A reader that was overtaken goes on with the newest rows but these, not with one that is next to go.
 KEEP = STREAM_ROWS - 32
 
+ROWS_AT = wire.HEADER_SIZE + wire.ROWS_SIZE  # where the rows begin in a frame's content
 PATIENCE = 0.02  # s that a row waits for company in its frame
 TAG = "stream"
 
@@ -56,10 +58,12 @@ class Telemetry:
         self._first = 0  # row that this stream began with
         self._sent = 0  # period of the last frame
         self._letter = []
-        self._format = ""
         self._row_size = 4
-        self._count = 0
+        self._channels = 0
+        self._wide = 0  # a bit for each channel of 32 bits
         self._frame_rows = 0
+        self._content = bytearray(wire.MAX_CONTENT)
+        self.frame = bytearray(wire.MAX_FRAME + 1)  # the last frame that `fill` made
         self.capture_number = 0
         self._capture_columns = 0
         self._capture_pre = 0
@@ -81,14 +85,18 @@ class Telemetry:
         if len(channels) > STREAM_CHANNELS or (divider and not channels):
             raise ValueError("a stream takes 1 .. %d signals, not %d" % (STREAM_CHANNELS, len(channels)))
         kernel = self.kernel
-        layout = "<I"
+        size, wide = 4, 0
         entries = [(kernel.index("stream_divider"), divider)]
         place = kernel.index("stream_channel")
-        for channel in channels:
+        for k in range(len(channels)):
+            channel = channels[k]
             index = channel & ~wire.WIDE
             if not self.valid_index(index):
                 raise ValueError("no signal has the memory index %d" % index)
-            layout += "i" if channel & wire.WIDE else "h"
+            size += 2
+            if channel & wire.WIDE:
+                size += 2
+                wide |= 1 << k
             entries.append((place, index))
             place += 1
         mailbox.drop(TAG)
@@ -96,9 +104,9 @@ class Telemetry:
         self.number = (self.number + 1) & 0xFF
         self.dropped = 0
         self._letter = entries
-        self._format = layout
-        self._row_size = struct.calcsize(layout)
-        self._count = 1 + len(channels)
+        self._row_size = size
+        self._channels = len(channels)
+        self._wide = wide
         self._frame_rows = min(255, (wire.MAX_PAYLOAD - wire.ROWS_SIZE) // self._row_size)
         self.state = ENDING
         return self.number
@@ -142,39 +150,36 @@ class Telemetry:
         self.dropped_ever += missed
         self._next = (self._next + missed) & MASK
 
-    def rows(self, all_now=False):
-        """Payload of the next STREAM frame, or None.
+    def fill(self, sequence, all_now=False):
+        """Make the next STREAM frame in `frame`; returns its size in bytes, 0 when it is not time for one.
 
-        A frame waits until it is full or PATIENCE has passed, unless `all_now`.
+        A frame waits until it is full or PATIENCE has passed, unless `all_now`.  Nothing is allocated.
         """
         waiting = self.waiting()
         if waiting == 0:
-            return None
+            return 0
         block, written = self.block, self._written
         period = int(block[self._period])
         if waiting < self._frame_rows and not all_now and ((period - self._sent) & MASK) < self._patience:
-            return None
+            return 0
         if waiting >= STREAM_ROWS:
             self.skip(int(block[written]))
             waiting = KEEP
         count = min(waiting, self._frame_rows)
         first = self._next
-        size, words, layout = self._row_size, self._count, self._format
-        frame = bytearray(wire.ROWS_SIZE + count * size)
-        at = wire.ROWS_SIZE
-        for row in range(first, first + count):
-            start = self._ring + STREAM_ROW * (row & (STREAM_ROWS - 1))
-            struct.pack_into(layout, frame, at, *block[start : start + words])
-            at += size
+        content = self._content
+        copy_rows(content, ROWS_AT, block, self._ring, first, first + count, self._channels, self._wide)
         now = int(block[written])
         if ((now - first) & MASK) >= STREAM_ROWS:
             # Overtaken while copying: the first rows may be torn.
             self.skip(now)
-            return None
+            return 0
         self._next = (first + count) & MASK
         self._sent = period
-        struct.pack_into(wire.ROWS, frame, 0, self.number, count, (first - self._first) & MASK, self.dropped)
-        return frame
+        struct.pack_into(wire.HEADER, content, 0, wire.VERSION, wire.STREAM, sequence, period)
+        first = (first - self._first) & MASK
+        struct.pack_into(wire.ROWS, content, wire.HEADER_SIZE, self.number, count, first, self.dropped)
+        return seal(content, ROWS_AT + count * self._row_size, self.frame)
 
     # --- capture ------------------------------------------------------------------------------------
 

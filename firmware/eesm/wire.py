@@ -11,14 +11,16 @@ STREAM and EVENT come by themselves.
 """
 
 import struct
+from binascii import crc32
+
+from eesm.framing import CRC_SIZE, seal, size_of_frame
 
 VERSION = 1
 HEADER = "<BBHI"
 HEADER_SIZE = 8
-CRC_SIZE = 4
 MAX_PAYLOAD = 480  # with its coding a frame stays below the 512 bytes of the RP2040's input ring
 MAX_CONTENT = HEADER_SIZE + MAX_PAYLOAD + CRC_SIZE
-MAX_FRAME = MAX_CONTENT + MAX_CONTENT // 254 + 1  # without the zero that ends it
+MAX_FRAME = size_of_frame(MAX_CONTENT) - 1  # without the zero that ends it
 
 NOW = 0xFFFFFFFF  # a due period that has no number: the next one
 
@@ -140,62 +142,8 @@ WRONG_VERSION = 22
 # --- frames -------------------------------------------------------------------------------------
 
 
-def _crc_table():
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = (byte >> 1) ^ 0xEDB88320 if byte & 1 else byte >> 1
-        table.append(byte)
-    return table
-
-
-def crc32_by_table(data, table=[]):  # noqa: B006 - made once, and only where it is needed
-    """CRC-32 (IEEE 802.3, as zlib's) without binascii."""
-    if not table:
-        table.extend(_crc_table())
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
-
-try:
-    from binascii import crc32
-except ImportError:  # a small build of MicroPython
-    crc32 = crc32_by_table
-
-_CODES = [bytes([n]) for n in range(256)]
-
-
-def stuff(data):
-    """COBS: `data` without its zeros, at most 1 byte in 254 longer (Cheshire and Baker, 1999).
-
-    Works block by block through bytes.split: a loop over bytes is slow on MicroPython.
-    """
-    codes = _CODES
-    out = []
-    add = out.append
-    for piece in data.split(b"\0"):
-        size = len(piece)
-        if size < 254:
-            add(codes[size + 1])
-            add(piece)
-            continue
-        at = 0
-        while size - at >= 254:
-            add(b"\xff")
-            add(piece[at : at + 254])
-            at += 254
-        add(codes[size - at + 1])
-        add(piece[at:])
-    if len(out) > 2 and not out[-1] and out[-4] == b"\xff":
-        out.pop()  # a full last block needs no empty one after it
-        out.pop()
-    return b"".join(out)
-
-
 def unstuff(data):
-    """The inverse of `stuff`; None when `data`, which holds no zero, cannot have come from it."""
+    """The inverse of COBS; None when `data`, which holds no zero, cannot have come from it."""
     out = []
     add = out.append
     at, size = 0, len(data)
@@ -215,8 +163,13 @@ def pack(kind, sequence, period, payload, version=VERSION):
     """A whole frame with the zero that ends it; ValueError when the payload is too long."""
     if len(payload) > MAX_PAYLOAD:
         raise ValueError("a payload takes %d bytes, not %d" % (MAX_PAYLOAD, len(payload)))
-    content = struct.pack(HEADER, version, kind, sequence & 0xFFFF, period) + payload
-    return stuff(content + struct.pack("<I", crc32(content))) + b"\0"
+    size = HEADER_SIZE + len(payload)
+    content = bytearray(size + CRC_SIZE)
+    struct.pack_into(HEADER, content, 0, version, kind, sequence & 0xFFFF, period)
+    content[HEADER_SIZE:size] = payload
+    frame = bytearray(size_of_frame(size + CRC_SIZE))
+    size = seal(content, size, frame)
+    return bytes(memoryview(frame)[:size])
 
 
 class Decoder:
