@@ -40,8 +40,8 @@ FAULT_RULES = f"""# Faults
 
 From `firmware/eesm/faults.py`. Whatever the fault: six switches open, the exciter reverses the field until it
 is down, the first fault is latched with its period, and nothing re-arms by itself. `eesm faults` tells what
-was measured; `eesm faults --clear` is refused while a cause holds. Faults up to {KERNEL_FAULTS} are set by the
-control law in the interrupt, the others by the main loop."""
+was measured; `eesm faults --clear` is refused while a cause holds. Faults up to {KERNEL_FAULTS} are set by
+the control law in the interrupt, the others by the main loop."""
 
 COMMAND_RULES = """# Commands
 

@@ -1,6 +1,6 @@
 """What `make docs` adds to the pages: reference from the tables, formulas, pictures from other folders.
 
-MkDocs calls these functions (https://www.mkdocs.org/dev-guide/plugins/#events).
+MkDocs calls these functions as its events of the same names.
 """
 
 from __future__ import annotations
