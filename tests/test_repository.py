@@ -11,9 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # What is true on one machine only: paths of a home or of this checkout; hosts that are neither documentation
-# nor the name of a format.
-# Standards, and this machine itself.
-KNOWN_HOSTS = r"(?:localhost|127\.0\.0\.1|keepachangelog\.com|semver\.org|www\.w3\.org|[\w.-]*\.?example(?:\.org)?)"
+# nor the name of a format, nor this machine itself.
+KNOWN_HOSTS = (
+    r"(?:localhost|127\.0\.0\.1|keepachangelog\.com|semver\.org|www\.w3\.org|[\w.-]*\.?example(?:\.org)?)"
+)
 FORBIDDEN = re.compile(
     r"(?<![\w.])/(?:home|Users)/\w+|(?<![\w.])/root/|" + re.escape(f"{ROOT}/") + r"|"
     rf"https?://(?!{KNOWN_HOSTS}(?![\w.-]))[\w.-]+"
