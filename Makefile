@@ -22,6 +22,8 @@ SIM_STAMP := $(STAMPS)/sim
 TEST_STAMP := $(STAMPS)/test
 FLASH_STAMP := $(STAMPS)/flash
 PICO_STAMP := $(STAMPS)/pico
+SCOPE_STAMP := $(STAMPS)/scope
+BROWSER_STAMP := $(STAMPS)/browser
 ACCEPT_STAMP := $(STAMPS)/accept
 CHECK_STAMP := $(STAMPS)/check
 DOCS_STAMP := $(STAMPS)/docs
@@ -102,6 +104,14 @@ test-pico: pico ## tests on the virtual Pico; PYTEST_ARGS as for test
 test-pico-full: pico ## the long ones too, power cuts at 50 moments of a flash among them
 	$(BIN)/python -m pytest tests/pico -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: scope
+scope: $(SCOPE_STAMP) $(MICROPYTHON_STAMP) ## the live scope in the browser, on a virtual drive: make scope UNIT=b
+	$(BIN)/eesm scope --virtual $(UNIT)
+
+.PHONY: test-scope
+test-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## the scope's page in a real browser, fetched from Debian if need be
+	$(BIN)/python -m pytest tests/scope/browser -n0 $(PYTEST_ARGS)
+
 .PHONY: micropython
 micropython: ## find or fetch the 32-bit MicroPython, print its command line
 	@$(PYTHON) -m host_tools.interpreter
@@ -136,6 +146,15 @@ $(ACCEPT_STAMP): pyproject.toml | python
 $(TEST_STAMP): pyproject.toml | python
 	@$(INSTALL) test
 	@$(BIN)/python -m host_tools.compiler >/dev/null 2>&1 || $(INSTALL) test cc
+	@mkdir -p $(@D) && touch $@
+
+$(SCOPE_STAMP): pyproject.toml | python
+	@$(INSTALL) scope sim optimum
+	@mkdir -p $(@D) && touch $@
+
+$(BROWSER_STAMP): pyproject.toml host_tools/scope/chromium.py | python
+	@$(INSTALL) browser
+	@$(BIN)/python -m host_tools.scope.chromium
 	@mkdir -p $(@D) && touch $@
 
 $(FLASH_STAMP): pyproject.toml | python

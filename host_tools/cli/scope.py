@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -31,8 +32,17 @@ NEEDS = ("starlette", "uvicorn", "websockets", "numpy", "pyarrow")
     metavar="FOLDER",
     help="Where recordings go.",
 )
+@click.option("--virtual", metavar="UNIT", help="Start a virtual drive of this unit to look at.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
-def scope(port: str | None, unit: str | None, listen: str, http_port: int, logs: Path, browser: bool) -> int:
+def scope(
+    port: str | None,
+    unit: str | None,
+    listen: str,
+    http_port: int,
+    logs: Path,
+    virtual: str | None,
+    browser: bool,
+) -> int:
     """Serve a page that shows the drive live: signals in panes, cursors, the plane of currents, spectrum,
     triggered capture, parameters with undo, arm, speed, torque - and stop, by button or space bar, always.
 
@@ -40,21 +50,22 @@ def scope(port: str | None, unit: str | None, listen: str, http_port: int, logs:
     watch. Ctrl-C stops the motor and ends it.
 
     \b
-    Example, with a drive of `eesm virtual` in another terminal:
-      eesm scope
+    Example, without any hardware:
+      eesm scope --virtual a
     """
     for package in NEEDS:
         _need(package)
     from host_tools.scope.server import LOOPBACK, Server
 
     shown = console()
-    drive = connect(port, unit)
-    try:
-        server = Server(drive, listen=listen, port=http_port, logs=logs)
-    except BaseException:
-        drive.close()
-        raise
-    with server:
+    with ExitStack() as stack:
+        if virtual is not None:
+            from host_tools.virtual_drive import VirtualDrive
+
+            port = stack.enter_context(VirtualDrive(virtual)).port
+        drive = connect(port, unit)
+        stack.callback(drive.close)
+        server = stack.enter_context(Server(drive, listen=listen, port=http_port, logs=logs))
         shown.print(f"Scope of unit {drive.identity.unit} at {drive.identity.port}; Ctrl-C ends it.")
         shown.print(server.url, soft_wrap=True)
         if listen not in LOOPBACK:

@@ -20,6 +20,7 @@ export const short = (value, digits = 4) =>
 /** A unit as people write it. */
 export function unit(text) {
   if (!text || text === "1") return "";
+  if (text === "p.u.") return text;
   return text.replace("rad/s2", "rad/s²").replace("kg.m2", "kg m²").replace("Ohm", "Ω").replaceAll(".", " ");
 }
 

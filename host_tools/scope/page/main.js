@@ -173,15 +173,19 @@ function showLink({ link: state, text, hint }) {
 // --- what is drawn ---------------------------------------------------------------------------------
 
 let drawn = 0;
+let cost = 0; // ms of a picture, on average
 function frame(now) {
   requestAnimationFrame(frame);
-  if (!dirty || now - drawn < FRAME || !drive) return;
+  // At most a third of the time is spent on pictures: keys and messages must get through on a slow computer.
+  if (!dirty || now - drawn < Math.max(FRAME, 3 * cost) || !drive) return;
   drawn = now;
   dirty = false;
+  const began = performance.now();
   panes.draw();
   cursors.label();
   plane.draw();
   if (!spectra.draw()) dirty = true;
+  cost += 0.1 * (performance.now() - began - cost);
 }
 requestAnimationFrame(frame);
 
@@ -360,4 +364,4 @@ setUpKeys({
 });
 
 // What measurements look at; nothing in the page uses it.
-globalThis.scope = { history, view, link, stop, timeline, choices };
+globalThis.eesm = { history, view, link, stop, timeline, choices, panes, cost: () => cost };

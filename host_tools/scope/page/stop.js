@@ -14,10 +14,11 @@ export function typing(target) {
 export class Stop {
   constructor(link) {
     this.link = link;
+    this.took = null; // ms from the last press to the drive's answer
     for (const button of document.querySelectorAll("[data-stop]")) {
       // At the press, not at the release.
-      button.addEventListener("pointerdown", () => this.press());
-      button.addEventListener("click", ({ detail }) => detail === 0 && this.press());
+      button.addEventListener("pointerdown", ({ timeStamp }) => this.press(timeStamp));
+      button.addEventListener("click", ({ detail, timeStamp }) => detail === 0 && this.press(timeStamp));
     }
     addEventListener("keydown", (event) => this.key(event), { capture: true });
     // A button that has the focus would be pressed by the same key's release.
@@ -32,18 +33,20 @@ export class Stop {
   }
 
   key(event) {
-    if (this.swallow(event) && !event.repeat) this.press();
+    if (this.swallow(event) && !event.repeat) this.press(event.timeStamp);
   }
 
-  async press() {
-    const began = performance.now();
+  /** began: when the key went down, which may be before the page got to know. */
+  async press(began = performance.now()) {
+    this.took = null;
     document.body.classList.add("stopping");
     setTimeout(() => document.body.classList.remove("stopping"), 400);
     const second = setTimeout(() => this.link.ask("stop").catch(() => {}), SECOND_WAY);
     try {
       const answer = await fetch("stop", { method: "POST", keepalive: true, priority: "high" });
       if (!answer.ok) throw await answer.json();
-      toast(`Stop obeyed after ${(performance.now() - began).toFixed(0)} ms.`, "", "good");
+      this.took = performance.now() - began;
+      toast(`Stop obeyed after ${this.took.toFixed(0)} ms.`, "", "good");
       $("#unsent").hidden = true;
     } catch (error) {
       $("#unsent").hidden = false;
