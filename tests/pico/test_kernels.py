@@ -1,0 +1,173 @@
+"""The three forms of a kernel on the virtual Pico: the same inputs give the same words in every period.
+
+The interrupt is raised by hand, so each form runs as it does in a drive: by the vector that the driver
+sets, with the block's address in the interpolator, to the compare registers' writes at its end.  What
+the chip computes is compared with the stages as they are written, on CPython.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from binascii import crc32
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host_tools import build
+from host_tools.linker import Program
+from host_tools.linker.schedule import Schedule
+from host_tools.linker.trace import run_engine
+from host_tools.recording import Recording
+from host_tools.simulate import Simulation
+from host_tools.units import load
+from host_tools.virtual_pico.pico import VirtualPico
+
+STEPS = 1200
+FORMS = ("viper", "mpy", "native")
+OWN = ("period_check", "missed_periods")  # the driver's lines write these; no stage does
+FILES = (
+    "tables.bin",
+    "linked.py",
+    "linked_compiled.mpy",
+    "linked_native.mpy",
+    "eesm/__init__.mpy",
+    "eesm/routines.mpy",
+    "drivers/__init__.mpy",
+    "drivers/rp2040_interrupt.mpy",
+)
+pytestmark = pytest.mark.timeout(300)
+
+RUN = """
+import gc
+from array import array
+from binascii import crc32
+from machine import mem32
+from uctypes import addressof
+from eesm.routines import load_routines
+
+@micropython.viper
+def scatter(block: ptr32, words: ptr32, row: ptr32, count: int):
+    n = 0
+    while n < count:
+        block[words[n + 0] + 0] = row[n + 0]
+        n += 1
+
+def read_words(file, count):
+    words = array("i", bytes(4 * count))
+    file.readinto(words)
+    return words
+
+routines = load_routines(kernel=%r)
+from drivers.rp2040_interrupt import Interrupt
+block = routines.block
+print(routines.source, routines.failure)
+file = open("inputs.bin", "rb")
+steps, columns, cuts = read_words(file, 3)
+cuts = read_words(file, cuts)
+words = read_words(file, columns)
+file.readinto(block)
+row = array("i", bytes(4 * columns))
+bytes_of = memoryview(block)
+pieces = [bytes_of[cuts[n] : cuts[n + 1] - 1] for n in range(len(cuts) - 1)]
+mem32[0xD0000080] = addressof(block)
+interrupt = Interrupt(routines.on_samples, 1)
+for step in range(steps):
+    file.readinto(row)
+    scatter(block, words, row, columns)
+    mem32[0xE000E200] = 1 << 12
+    crc = 0
+    for piece in pieces:
+        crc = crc32(piece, crc)
+    print(crc)
+print(crc32(bytes_of))
+interrupt.remove()
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded() -> tuple[build.Linked, Schedule]:
+    """A drive in closed loop that speeds up, turns round under a limit of torque, and is stopped."""
+    simulation = Simulation(load("a", board="rpi_pico"))
+    simulation.arm()
+    simulation.recording = Recording(simulation.loop)
+    simulation.set_speed(200.0)
+    simulation.advance(STEPS // 2)
+    simulation.set_speed(-150.0)
+    simulation.advance(STEPS // 4)
+    simulation.drive.stop()
+    simulation.advance(STEPS // 4)
+    return simulation.loop.linked, simulation.recording.schedule()
+
+
+def cuts_of(program: Program) -> list[int]:
+    """Where the stages' words begin and, one further, end: the block's words but for OWN and the arrays."""
+    offsets = sorted(program.layout.offset[name] for name in OWN)
+    return [0, *(offset + 1 for offset in offsets), program.layout.scalar_end + 1]
+
+
+def sums_of(program: Program, schedule: Schedule) -> list[int]:
+    """What the board prints, from the stages on CPython."""
+    rows = run_engine(program, schedule, "plain").scalars
+    assert np.mean(rows[:, program.layout.offset["gate_enable"]] & 1) > 0.2, (
+        "the drive was off for most of it"
+    )
+    cuts = cuts_of(program)
+    sums: list[int] = []
+    for row in rows:
+        crc = 0
+        for first, last in pairwise(cuts):
+            crc = crc32(row[first : last - 1].astype("<i4").tobytes(), crc)
+        sums.append(crc)
+    return sums
+
+
+@pytest.fixture(scope="module")
+def image(recorded: tuple[build.Linked, Schedule], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A flash with every form of the kernel and the inputs."""
+    linked, schedule = recorded
+    folder = tmp_path_factory.mktemp("kernels")
+    unit = load("a", board="rpi_pico")
+    build.build(unit, folder / "board")
+    build.build(unit, folder / "native", "native")
+    (folder / "native" / "linked_native.mpy").rename(folder / "board" / "linked_native.mpy")
+    cuts = cuts_of(linked.program)
+    head = np.array([schedule.steps, len(schedule.words), len(cuts)])
+    parts = (head, np.array(cuts), schedule.words, schedule.initial, schedule.values)
+    (folder / "inputs.bin").write_bytes(b"".join(part.astype("<i4").tobytes() for part in parts))
+    flash = folder / "flash.bin"
+    with VirtualPico("", flash=flash, pace="free", registry=folder) as pico:
+        commands = ["mkdir", ":eesm", "+", "mkdir", ":drivers", "+", "cp", str(folder / "inputs.bin"), ":"]
+        for name in FILES:
+            commands += ["+", "cp", str(folder / "board" / name), f":{name}"]
+        run(pico, *commands)
+    return flash
+
+
+def run(pico: VirtualPico, *words: str) -> str:
+    """What mpremote says to a command."""
+    command = [sys.executable, "-m", "mpremote", "connect", pico.port, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_form_computes_what_the_stages_say_in_every_period(
+    image: Path, recorded: tuple[build.Linked, Schedule], tmp_path: Path
+) -> None:
+    linked, schedule = recorded
+    expected = sums_of(linked.program, schedule)
+    whole = set()
+    with VirtualPico("", flash=image, pace="free", registry=tmp_path) as pico:
+        for form in FORMS:
+            script = tmp_path / f"{form}.py"
+            script.write_text(RUN % form)
+            first, *lines = run(pico, "run", str(script)).split("\n")
+            assert first.strip() == f"{form} None"
+            *sums, last = (int(line) for line in lines if line.strip())
+            wrong = [step for step in range(schedule.steps) if sums[step] != expected[step]]
+            assert not wrong, f"{form}: {len(wrong)} periods differ, the first is {wrong[0]}"
+            whole.add(last)
+    assert len(whole) == 1, "the arrays, or the driver's own words, differ at the end"
