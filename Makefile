@@ -60,8 +60,9 @@ simulate: $(SIM_STAMP) ## run the demo's scenario in one process, far faster tha
 	$(BIN)/eesm simulate --unit $(UNIT)
 
 .PHONY: bench
-bench: $(SIM_STAMP) ## measure the simulation beside plain CPython; writes build/bench/simulate.json
+bench: $(SIM_STAMP) $(MICROPYTHON_STAMP) ## measure the simulation beside plain CPython, and the link; writes build/bench/
 	$(BIN)/python -m host_tools.bench
+	$(BIN)/python -m host_tools.bench_link
 
 .PHONY: accept
 accept: $(ACCEPT_STAMP) ## measure the control law of units a, b, c against every requirement; build/accept.json
