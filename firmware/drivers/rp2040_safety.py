@@ -26,7 +26,7 @@ LOOKS_PER_PERIOD = const(16)
 LOOKS = const(29)  # a sign of life is missed after one look more than these
 TRIPS = const(0xC0)  # flags: 64 no sign of life, 128 fault pin; as in `faults`
 
-_IRQ = const(0x30)
+_FLAGS = const(0x50300030)  # IRQ of PIO1; whole, since a sum beyond 30 bits would take memory at each look
 _RXF = const(0x20)
 _INPUTS = const(0xD0000004)  # SIO: levels of all pins
 _WATCHDOG_CLEAR = const(0x4005B000)
@@ -108,12 +108,12 @@ class Safety:
     def start(self):
         """Let the two state machines run; the bridges stay off."""
         self._hold = dma.HoldLow(self._pins, pins.PWM, pins.control, pins.HELD_LOW)
-        mem32[pio.PIO1 + _IRQ] = 0xFF
+        mem32[_FLAGS] = 0xFF
         pio.start(pio.PIO1, 1 << FAULT | 1 << BEAT)
 
     def trips(self):
         """Flags of what has tripped: 64 no sign of life, 128 fault pin."""
-        return mem32[pio.PIO1 + _IRQ] & TRIPS
+        return mem32[_FLAGS] & TRIPS
 
     def pin_is_good(self):
         """Whether the fault pin is high."""
@@ -149,7 +149,7 @@ class Safety:
     def forget_trips(self):
         """Let what has tripped be armed again; refused while the bridges are live."""
         if not self.live:
-            mem32[pio.PIO1 + _IRQ] = TRIPS
+            mem32[_FLAGS] = TRIPS
             pio.execute(pio.PIO1, BEAT, BEAT_AT)
 
     def stop(self):
