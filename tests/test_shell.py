@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from host_tools import devices
 from host_tools.client import Drive
 from host_tools.virtual_drive import VirtualDrive
 from tests.test_repository import ROOT
@@ -70,3 +71,15 @@ def test_tab_completes_signals_and_a_question_mark_tells_their_meaning(virtual, 
     assert re.search(r"'[a-z.]*\.u_dc'", done.stdout), done.stdout
     assert re.search(r"'[a-z.]*\.bandwidth_speed'", done.stdout), done.stdout
     assert "dc-link voltage" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/scripts.md"])
+def test_the_script_of_ten_lines_runs_as_it_is_printed(virtual, monkeypatch, capsys, page):
+    monkeypatch.setattr(devices.list_ports, "comports", list)
+    monkeypatch.setenv("EESM_VIRTUAL", str(virtual.registry))
+    found = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert found is not None
+    exec(found[1], {})
+    assert re.search(r"(999|1000)[.\d]* rpm.* 0\.0\d+ N\.m", capsys.readouterr().out)
+    with Drive.connect(virtual.port) as drive:
+        assert drive.state == "off"
