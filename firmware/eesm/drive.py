@@ -636,9 +636,8 @@ class Drive:
             self._good += 1
             if self._good >= 3:
                 self._enter(FIELD_DOWN)
-                return
-        else:
-            self._good = 0
+            return
+        self._good = 0
         if not self.wait(self._until):
             raise Failed(
                 "CURRENT_NOT_ZERO",

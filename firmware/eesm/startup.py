@@ -428,8 +428,8 @@ class FieldUp:
             if self.good >= 5:
                 drive.tell("field: %.2f A, verified" % i_f)
                 return True
-        else:
-            self.good = 0
+            return False  # a board that is late has had too few looks
+        self.good = 0
         if drive.wait(self.until):
             return False
         shown = "i_f is %.2f A after %.0f ms, %.2f A are wanted" % (i_f, 1000 * self.seconds, self.goal)
