@@ -18,7 +18,6 @@ from host_tools.connection import Connection
 from host_tools.virtual_pico.pico import VirtualPico
 
 TIMEOUT = 10.0  # s of this computer for an answer: an emulated board is slow, on a busy computer even more so
-SOON = 200  # periods that a load must lie ahead to wait in the emulator, which runs on while it is told
 
 
 class LoadedDrive(Drive):
@@ -44,7 +43,7 @@ class LoadedDrive(Drive):
 
     def load(self, torque: float, at: int | None = None) -> None:
         """Load torque on the shaft in N.m, positive brakes forward motion; at a device period (give or take
-        one), at once without it or when that is near. Raises VirtualPicoError.
+        one), at the next one without it or when that is over. Raises VirtualPicoError.
         """
         signal = self.schema.find("load_torque")
         given: dict[str, Any] = {
@@ -55,7 +54,5 @@ class LoadedDrive(Drive):
         if at is not None:
             word = self.schema.find("period").index + self._shift
             found = self.pico.control("read_block", first=word, count=1)
-            ahead = signed(at - found["words"][0])
-            if ahead > SOON:
-                given["period"] = found["period"] + ahead
+            given["period"] = found["period"] + signed(at - found["words"][0])
         self.pico.control("set_load", **given)

@@ -17,14 +17,17 @@ export function addBenchCommands(machine, kept) {
     for (const times of kept.instants) Object.assign(times, { min: Infinity, max: -Infinity, count: 0 });
   };
   Object.assign(machine.commands, {
-    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake. With {word, raw}
-     * a torque transducer: its reading `raw` goes to that word of the law's block. */
-    set_load: ({ torque, brake, period, word, raw }) =>
-      bench().at({ period }, () => {
+    /** {torque, brake, period}: N.m of the coupled machine, against positive rotation, and of a brake; from `period`
+     * on, or the next one if that is over. With {word, raw} also the reading of a torque transducer: `raw` goes to that
+     * word of the law's block, between two periods as every sample does. */
+    set_load: ({ torque, brake, period, word, raw }) => {
+      const waits = period !== undefined || word !== undefined;
+      bench().at({ period: waits ? Math.max(period ?? 0, kept.period + 1) : undefined }, () => {
         ask({ do: 'set_load', torque, brake });
         const block = findBlock(machine);
         if (word !== undefined && block >= 0) machine.memory.ram32[block + word] = raw;
-      }),
+      });
+    },
     /** {f_pwm, clock} in Hz: the plant begins anew at that rate, while the carrier stands. */
     set_pwm: ({ f_pwm, clock }) => {
       if (bench().chip.pwm.slices[0].running) throw new Error('The carrier runs: set the rate before the drive starts.');

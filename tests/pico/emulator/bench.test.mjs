@@ -274,6 +274,10 @@ test('a load comes at its period, and the reading of its transducer where the la
   lab.pass(2 * N);
   assert.deepEqual(lab.plant.asked.at(-1), { do: 'set_load', torque: 2.5, brake: undefined });
   assert.deepEqual([...ram32], [0, 0, 0, 0, -7, 0, 0, 0]);
+  lab.do('set_load', { torque: 0, period: 2, word: 2, raw: 5 }); // that is over
+  assert.equal(ram32[4], -7);
+  lab.pass(2 * N);
+  assert.equal(ram32[4], 5);
 });
 
 test('a missing trigger, a dead converter, forced counts', () => {
