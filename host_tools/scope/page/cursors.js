@@ -19,7 +19,7 @@ export class Cursors {
     const { from, to } = this.scope.view;
     for (const [name, share] of [["a", 0.35], ["b", 0.65]]) {
       const x = this.places[name];
-      if (on && !(x >= from && x <= to)) this.places[name] = from + share * (to - from);
+      if (on && (x == null || !(x >= from && x <= to))) this.places[name] = from + share * (to - from);
     }
     this.box.hidden = !on;
     this.names = null;
@@ -70,6 +70,7 @@ export class Cursors {
     ctx.fillStyle = colour("--between");
     ctx.fillRect(left, bbox.top, right - left, bbox.height);
     ctx.font = `600 ${11 * size}px ${colour("--mono")}`;
+    ctx.textBaseline = "alphabetic";
     for (const name of ["a", "b"]) {
       const x = this.places[name];
       if (x < from || x > to) continue;

@@ -6,8 +6,7 @@ const MINUS = "\u2212";
 export function number(value, digits = 4) {
   if (value == null || !Number.isFinite(value)) return "\u2013";
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e6 || size < 1e-4)) return value.toExponential(2).replace("-", MINUS);
-  if (size === 0) return "0";
+  if (size !== 0 && (size >= 1e6 || size < 1e-4)) return value.toExponential(2).replaceAll("-", MINUS);
   const whole = size < 1 ? 1 : Math.floor(Math.log10(size)) + 1;
   const text = value.toFixed(Math.max(0, Math.min(6, digits - whole)));
   return (/^-[0.]*$/.test(text) ? text.slice(1) : text).replace("-", MINUS);

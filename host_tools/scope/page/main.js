@@ -364,4 +364,5 @@ setUpKeys({
 });
 
 // What measurements look at; nothing in the page uses it.
-globalThis.eesm = { history, view, link, stop, timeline, choices, panes, cost: () => cost };
+globalThis.eesm = { hear, take, history, view, link, stop, timeline, choices, panes, cursors, cost: () => cost, t_pwm: () => drive.t_pwm,
+  gauges: () => plane.gauges, machine: () => plane.machine };

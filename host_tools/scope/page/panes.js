@@ -140,6 +140,8 @@ export class Panes {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.font = `${11 * devicePixelRatio}px ${colour("--sans")}`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     let free = -Infinity;
     for (const { x, text, kind } of this.scope.marks()) {
       if (x < this.scope.view.from || x > this.scope.view.to) continue;

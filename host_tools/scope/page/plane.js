@@ -2,6 +2,9 @@
 
 import { colour } from "./dom.js";
 
+const TRAIL = 5; // s that the trail reaches back at most
+const POINTS = 4000;
+
 export const NEEDS = ["i_d", "i_q", "i_d_ref", "i_q_ref"];
 
 /** Points of the voltage limit: |R_s*i + j*w_e*psi| = u_max at this speed and field, as [i_d, i_q]. */
@@ -85,8 +88,11 @@ export class Plane {
     line(voltageLimit(machine, gauges), colour("--t5"), 1.5, [6, 4]);
     line(optimum(machine, gauges).filter(([d, q]) => Math.hypot(d, q) < 1.1 * i_max), colour("--t3"), 1.5);
     const { view, source } = this.scope;
-    const [, d, q] = source().window(view.from, view.to, [{ source: "i_d", factor: 1 }, { source: "i_q", factor: 1 }], 1500);
-    const trail = d.map((value, k) => [value, q[k]]).filter(([x, y]) => x != null && y != null);
+    // Rows, not smallest and greatest: each point is one moment.
+    const { columns: [d, q] } = source().rows(Math.max(view.from, view.to - TRAIL), view.to, ["i_d", "i_q"]);
+    const stride = Math.max(1, Math.floor(d.length / POINTS));
+    const trail = [];
+    for (let k = 0; k < d.length; k += stride) if (!Number.isNaN(d[k])) trail.push([d[k], q[k]]);
     c.globalAlpha = 0.75;
     line(trail, colour("--t0"), 1);
     c.globalAlpha = 1;

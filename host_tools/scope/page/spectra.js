@@ -5,6 +5,7 @@ import { colour, h, put } from "./dom.js";
 import { spectrum } from "./fft.js";
 import * as format from "./format.js";
 
+const POINTS = 700;
 const OFTEN = 200; // ms between two while live
 
 export class Spectra {
@@ -56,12 +57,18 @@ export class Spectra {
       this.plot.setData([[], ...this.names.map(() => [])]);
       return true;
     }
-    const decibel = found.map((each, k) => first.frequencies.map((_, n) =>
-      each ? 20 * Math.log10(Math.abs(each.amplitudes[n] * wanted[k].factor) + 1e-9) : null));
-    this.plot.setData([first.frequencies, ...decibel], !this.plot.data[0].length || this.last !== first.n + step);
+    // The greatest of each group: a peak one bin wide must not fall between two pixels.
+    const group = Math.max(1, Math.ceil(first.frequencies.length / POINTS));
+    const frequencies = first.frequencies.filter((_, n) => n % group === 0);
+    const decibel = found.map((each, k) => frequencies.map((_, n) => {
+      if (!each) return null;
+      const most = Math.max(...each.amplitudes.slice(n * group, (n + 1) * group));
+      return 20 * Math.log10(Math.abs(most * wanted[k].factor) + 1e-9);
+    }));
+    this.plot.setData([frequencies, ...decibel], !this.plot.data[0].length || this.last !== first.n + step);
     this.last = first.n + step;
     this.peaks.replaceChildren(
-      h("span", {}, `dB of 1 unit; ${first.n} rows, ${format.number(1 / (first.n * step), 3)} Hz apart${gaps ? `; ${gaps} gaps` : ""}`),
+      h("span", {}, `dB re 1 unit · ${first.n} rows · ${format.number(1 / (first.n * step), 3)} Hz${gaps ? ` · ${gaps} ${gaps === 1 ? "gap" : "gaps"}` : ""}`),
       ...found.map((each, k) => {
         if (!each) return null;
         let at = 0;
