@@ -237,6 +237,7 @@ class Connection:
         Raises VersionMismatch or NoBoard when something else answers, AnswerTimeout when nothing does.
         """
         self.token = 0
+        self._avoid_interrupt(earlier)
         with contextlib.suppress(OSError):
             self._serial.write(b"\0")  # ends whatever an earlier client left half-sent
         try:
@@ -273,6 +274,15 @@ class Connection:
             ) from error
         self.token = token
         return self.identity
+
+    def _avoid_interrupt(self, earlier: int) -> None:
+        """Choose a sequence number with which the greeting holds no Ctrl-C: a board may still be starting."""
+        layout = wire.REQUESTS[wire.HELLO][1]
+        body = struct.pack("<I", self.token) + struct.pack(layout, earlier)
+        for _ in range(256):
+            if b"\x03" not in wire.pack(wire.HELLO, self._sequence, 0, body):
+                return
+            self._sequence = (self._sequence + 1) & 0xFFFF
 
     def describe(self) -> bytes:
         """The board's schema.json."""

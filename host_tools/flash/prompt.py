@@ -22,6 +22,15 @@ from host_tools.flash.errors import AGAIN, BoardGone, FlashError
 from host_tools.flash.plan import HASH_DIGITS, NEW
 
 BAUD = 115_200  # USB ports and PTYs ignore it
+RESETS = b"resetting"
+# Whatever the next client sends, it cannot be the Ctrl-C that stops this one: it comes after the word.
+_RESET = f"""\
+import machine, micropython, time
+micropython.kbd_intr(-1)
+print({RESETS.decode()!r})
+time.sleep_ms(20)
+machine.reset()
+"""
 SILENCE = 60.0  # s without a byte: an emulated board that erases flash is slow
 CHUNK = 4096  # bytes of a file in one step
 WINDOW = 12  # bits: 4 KB for the board's decompressor
@@ -173,7 +182,10 @@ class Prompt:
     def reset(self) -> None:
         """Restarts the board as its reset pin would, and closes the port."""
         with _translated(self.port):
-            self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
+            self._transport.exec_raw_no_follow(_RESET)
+        # A real board's port may go before that.
+        with contextlib.suppress(BoardGone), _translated(self.port):
+            self._transport.read_until(1, RESETS, timeout=SILENCE)
         self.close()
 
     def close(self) -> None:
