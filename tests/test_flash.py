@@ -430,7 +430,7 @@ def test_command_offers_to_install_and_wants_consent(
 ) -> None:
     from host_tools.cli import flash as command
 
-    monkeypatch.setattr(command, "build", lambda unit, board: tmp_path)
+    monkeypatch.setattr(command, "build", lambda unit, board, kernel: tmp_path)
     monkeypatch.setattr(command, "wait_for_port", lambda: False)
     monkeypatch.delenv("UF2", raising=False)
     volume, uf2 = make_volume(tmp_path / "RPI-RP2"), make_uf2(tmp_path / "mine.uf2")
@@ -462,6 +462,6 @@ def test_command_without_a_board_says_how_to_get_one(
     desktop = Device("/dev/pts/9", "virtual", "virtual drive, unit a", "a", 1, board="virtual")
     monkeypatch.setattr(devices, "find_devices", lambda: [desktop])
     monkeypatch.setattr(bootsel, "find_volumes", list)
-    monkeypatch.setattr(command, "build", lambda unit, board: tmp_path)
+    monkeypatch.setattr(command, "build", lambda unit, board, kernel: tmp_path)
     assert run(["flash", "a"]) == NO_DEVICE
     assert "eesm virtual --unit a --board rpi_pico" in capsys.readouterr().err
