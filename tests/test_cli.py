@@ -143,7 +143,7 @@ def test_plot_and_convert_a_log(eesm, alone):
     raw.write_bytes(raw.read_bytes()[:-1000])
     code, out, err = eesm("convert", raw)
     assert code == OK
-    assert "are cut or damaged" in err
+    assert "are no whole record" in err
     code, _, err = eesm("plot", "run/run.parquet", "i_x")
     assert code == USAGE
     assert "i_x is not in this log" in err

@@ -1,7 +1,8 @@
-"""Subcommands about records: log, capture, convert, plot."""
+"""Subcommands about records: log, capture, convert, repair, plot."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import click
 
 from host_tools.cli.shared import connect, console, drive_options, finish_log
 from host_tools.errors import INTERRUPTED, OK, UsageError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
 @click.command(short_help="Stream signals into a file that survives anything.")
@@ -174,23 +177,77 @@ def capture(
     return OK
 
 
-@click.command(short_help="Make Parquet and CSV of a raw log, even a broken one.")
+@click.command(short_help="Write a log as Parquet, CSV or MDF4.")
 @click.argument("file", type=click.Path(path_type=Path))
-def convert(file: Path) -> int:
-    """Write FILE.parquet and FILE.csv from a raw log; one cut short is read up to its last whole record.
+@click.option(
+    "--to", "forms", default="parquet,csv", show_default=True, metavar="FORMS", help="Of parquet, csv, mdf4."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="NAME", help="Instead of FILE's name and folder."
+)
+@json_option
+def convert(file: Path, forms: str, out: Path | None, as_json: bool) -> int:
+    """Write a log in other forms, beside it. Each form has values with units, identity, parameters, scenario
+    and events. FILE is raw (.eesmlog) or one of the forms; of a damaged one what is whole is kept.
 
     \b
     Example:
-      eesm convert logs/step.eesmlog
+      eesm convert logs/step.eesmlog --to parquet,csv,mdf4
     """
     from host_tools import log as logs
 
+    wanted = [form.strip() for form in forms.split(",") if form.strip()]
     run = logs.read(file)
-    if run.cut:
-        click.echo(f"The last {run.cut} bytes are cut or damaged; what is whole is kept.", err=True)
-    files = logs.convert(file, run)
-    click.echo(f"{len(run)} records: {', '.join(str(path) for path in files)}")
+    files = logs.convert(file, run, wanted, out)
+    say_kept(run, [str(path) for path in files], as_json)
     return OK
+
+
+@click.command(short_help="Make a raw log whole that was cut short or damaged.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.repaired.eesmlog."
+)
+@json_option
+def repair(file: Path, out: Path | None, as_json: bool) -> int:
+    """Write a new raw log with every record of FILE that is whole, and say what is lost. FILE stays as it is.
+
+    \b
+    Example:
+      eesm repair logs/20261123-101500.eesmlog
+    """
+    from host_tools import log as logs
+
+    out = out or file.with_name(file.name.removesuffix(".eesmlog") + ".repaired.eesmlog")
+    if out.resolve() == file.resolve():
+        raise UsageError("The repaired log must not take the place of the damaged one.", "give another --out")
+    run = logs.repair(file, out)
+    say_kept(run, [str(out)], as_json)
+    return OK
+
+
+def say_kept(run: Any, files: list[str], as_json: bool) -> None:
+    """What was written, and what of the raw file could not be."""
+    lost = sum(length for _, length in run.damage) + run.cut
+    if as_json:
+        facts = {
+            "files": files,
+            "records": len(run),
+            "records_lost": run.records_lost,
+            "bytes_lost": lost,
+            "damage": run.damage,
+            "cut": run.cut,
+        }
+        click.echo(json.dumps(facts, indent=1))
+        return
+    for offset, length in run.damage:
+        click.echo(
+            f"Damaged: {length} bytes from byte {offset}; what is whole around them is kept.", err=True
+        )
+    if run.cut:
+        click.echo(f"Cut: the last {run.cut} bytes are no whole record; all before them is kept.", err=True)
+    missing = f", {run.records_lost} missing" if run.records_lost else ", none missing"
+    click.echo(f"{len(run)} records{missing}: {', '.join(files)}")
 
 
 @click.command(short_help="Draw a log.")
