@@ -97,6 +97,10 @@ flash: $(FLASH_STAMP) ## put the drive's software onto a board: make flash BOARD
 pico: $(PICO_STAMP) ## build MicroPython for the Raspberry Pi Pico and boot it on the virtual Pico
 	$(BIN)/python -m host_tools.virtual_pico.prepare
 
+.PHONY: demo-pico
+demo-pico: pico ## the demo on a blank virtual Pico, flashed first; report in build/demo-pico
+	$(BIN)/eesm demo --board rpi_pico --unit $(UNIT)
+
 .PHONY: test-pico
 test-pico: pico ## tests on the virtual Pico; PYTEST_ARGS as for test
 	$(BIN)/python -m pytest tests/pico -n $(JOBS) --dist worksteal -m 'not full' $(PYTEST_ARGS)
