@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 
 from host_tools.cli.shared import connect, console, drive_options
-from host_tools.errors import OK, MissingExtra
+from host_tools.errors import OK, MissingExtra, UsageError
 
 NEEDS = ("starlette", "uvicorn", "websockets", "numpy", "pyarrow")
 
@@ -47,7 +48,8 @@ def scope(
     triggered capture, parameters with undo, arm, speed, torque - and stop, by button or space bar, always.
 
     The page is served to this computer only, at an address that holds a secret. One page controls, others
-    watch. Ctrl-C stops the motor and ends it.
+    watch. Ctrl-C stops the motor and ends it. With --http and EESM_SCOPE_TOKEN the address stays the same
+    from one start to the next, and a page that is open goes on.
 
     \b
     Example, without any hardware:
@@ -58,6 +60,9 @@ def scope(
     from host_tools.scope.server import LOOPBACK, Server
 
     shown = console()
+    token = os.environ.get("EESM_SCOPE_TOKEN")
+    if token is not None and (len(token) < 16 or not token.replace("-", "").replace("_", "").isalnum()):
+        raise UsageError("EESM_SCOPE_TOKEN is not 16 or more letters, digits, - and _.", "unset it")
     with ExitStack() as stack:
         if virtual is not None:
             from host_tools.virtual_drive import VirtualDrive
@@ -65,7 +70,7 @@ def scope(
             port = stack.enter_context(VirtualDrive(virtual)).port
         drive = connect(port, unit)
         stack.callback(drive.close)
-        server = stack.enter_context(Server(drive, listen=listen, port=http_port, logs=logs))
+        server = stack.enter_context(Server(drive, listen=listen, port=http_port, token=token, logs=logs))
         shown.print(f"Scope of unit {drive.identity.unit} at {drive.identity.port}; Ctrl-C ends it.")
         shown.print(server.url, soft_wrap=True)
         if listen not in LOOPBACK:

@@ -11,6 +11,8 @@ from host_tools.client import Drive
 
 # Settings that decide where the circle, the ellipse and the optimum lie.
 MACHINE = ("R_s", "L_d", "L_q", "M", "i_max", "i_f_max", "torque_limit", "w_m_trip")
+# These besides change what `read_plane` says.
+DECIDES = (*MACHINE, "u_margin")
 
 
 def read_array(drive: Drive, name: str) -> list[float]:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eesm.drive import RPM
 from eesm.parameters import SETTINGS
 from eesm.signals import STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
-from host_tools import log
+from host_tools import log, parameter_changes
 from host_tools.client import EDGES
 from host_tools.errors import ToolError, UsageError
 from host_tools.link_errors import DriveError, OutOfRange
+from host_tools.scope import arrays
 from host_tools.scope.control import Control
 from host_tools.scope.hub import Hub
 from host_tools.scope.keeper import Keeper
 
-UNDO_KEPT = 200
 TRIGGER_WAIT = 3600.0  # s: a capture waits until it is cancelled, not for ever
 CONTROLLED = ("arm", "clear", "speed", "torque", "set", "undo", "rate")
 OPEN = ("release", "settings", "want", "capture", "cancel", "note", "record", "finish", "take")
@@ -36,7 +36,6 @@ class Desk:
         self.keeper = keeper
         self.hub = hub
         self.control = Control()
-        self._changes: list[tuple[str, float, float]] = []  # name, before, after
         self._lock = threading.Lock()
         self._captures = 0  # number of the capture that waits; a later one supersedes it
 
@@ -106,8 +105,7 @@ class Desk:
         for name, (unit, low, high, meaning) in SETTINGS.items():
             row = {"name": name, "unit": unit, "low": low, "high": high, "meaning": meaning}
             rows.append({**row, "value": drive.get(name)})
-        with self._lock:
-            return {"settings": rows, "undo": len(self._changes)}
+        return {"settings": rows, "undo": self._undoable()}
 
     def _set(self, page: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         name, value = str(asked["name"]), _number(asked["value"])
@@ -116,35 +114,35 @@ class Desk:
         unit, low, high, _ = SETTINGS[name]
         if not low <= value <= high:
             raise OutOfRange(f"{name} = {value:g} is outside {low:g} .. {high:g} {unit}; nothing was sent.")
-        before = self.keeper.drive.get(name)
-        return self._change(name, before, value, keep=True)
+        made = parameter_changes.change(self.keeper.drive, {name: value}, "scope")
+        return self._changed(made) or {"name": name, "before": value, "value": value}
 
     def _undo(self, page: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            if not self._changes:
-                raise UsageError("No change is left to undo.")
-            name, before, after = self._changes[-1]
-        changed = self._change(name, after, before, keep=False)
-        return changed
+        return self._changed(parameter_changes.undo(self.keeper.drive)) or {}
 
-    def _change(self, name: str, before: float, value: float, keep: bool) -> dict[str, Any]:
-        held = self.keeper.drive.set(name, value)
-        with self._lock:
-            if keep:
-                self._changes.append((name, before, held))
-                del self._changes[:-UNDO_KEPT]
-            else:
-                self._changes.pop()
-            left = len(self._changes)
-        changed = {"name": name, "before": before, "value": held, "undo": left}
-        self.hub.say(parameter=changed)
-        unit = SETTINGS[name][0]
-        self._told(
-            f"{name}: {before:.6g} -> {held:.6g} {unit}", "parameter", name=name, value=held, before=before
-        )
-        if name in ("R_s", "L_d", "L_q", "M", "i_max", "i_f_max", "u_margin", "torque_limit"):
+    def _changed(self, made: Sequence[parameter_changes.Change]) -> dict[str, Any] | None:
+        """Tell every page and the log what was changed; returns the last of it."""
+        changed = None
+        for each in made:
+            changed = {
+                "name": each.name,
+                "before": each.before,
+                "value": each.after,
+                "undo": self._undoable(),
+            }
+            self.hub.say(parameter=changed)
+            unit = SETTINGS[each.name][0]
+            text = f"{each.name}: {each.before:.6g} -> {each.after:.6g} {unit}"
+            self._told(text, "parameter", at=each.t, name=each.name, value=each.after, before=each.before)
+        if any(each.name in arrays.DECIDES for each in made):
             self.keeper.refresh()
         return changed
+
+    def _undoable(self) -> str:
+        """What undo would take back, "" for nothing."""
+        return ", ".join(
+            f"{each.name} to {each.before:.6g}" for each in parameter_changes.last(self.keeper.identity)
+        )
 
     # --- records ----------------------------------------------------------------------------------------
 

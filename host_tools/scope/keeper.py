@@ -63,7 +63,8 @@ class Keeper(threading.Thread):
         self.recorder = recorder
         self.rate = RATE
         self.state = drive.state
-        self.epoch = 0  # counts connections; device time may begin again with each
+        # Of each connection, since device time may begin again with it; rises from scope to scope as well.
+        self.epoch = 0
         self.lost_before = 0
         self._drive: Drive | None = drive
         self._first: Identity = drive.identity
@@ -170,7 +171,7 @@ class Keeper(threading.Thread):
 
     def _adopt(self, drive: Drive) -> None:
         """A drive is there, for the first time or again."""
-        self.epoch += 1
+        self.epoch = max(self.epoch + 1, time.time_ns() // 1_000_000)
         self._stream, self._streamed, self._word, self._silent, self._next_look = None, ((), 0.0), -1, 0, 0.0
         drive.on_event = self._happened
         self._drive = drive

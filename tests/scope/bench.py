@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import time
 
 import numpy as np
@@ -26,10 +27,11 @@ class Bench:
         self.virtual = VirtualDrive(unit, registry=self.registry)
 
     def __enter__(self):
+        self._state = os.environ.get("EESM_STATE")
+        os.environ["EESM_STATE"] = str(self.folder / "state")  # where changes of parameters are kept
         self.virtual.start()
         try:
-            drive = Drive.connect(self.virtual.port, registry=self.registry)
-            self.server = Server(drive, registry=self.registry, logs=self.folder / "logs").start()
+            self.server = self.serve()
         except BaseException:
             self.virtual.stop()
             raise
@@ -38,6 +40,20 @@ class Bench:
     def __exit__(self, *exception):
         self.server.close()
         self.virtual.stop()
+        del os.environ["EESM_STATE"]
+        if self._state is not None:
+            os.environ["EESM_STATE"] = self._state
+
+    def serve(self, **options):
+        """A scope on the drive."""
+        drive = Drive.connect(self.virtual.port, registry=self.registry)
+        return Server(drive, registry=self.registry, logs=self.folder / "logs", **options).start()
+
+    def serve_again(self):
+        """End the scope and start it anew at the same address."""
+        port, token = self.server.port, self.server.token
+        self.server.close()
+        self.server = self.serve(port=port, token=token)
 
     @property
     def keeper(self):
@@ -130,8 +146,11 @@ class PlainPage:
         number = self.send(what, **content)
         return self.wait(lambda said: said.get("id") == number)
 
-    def wait(self, right):
-        """The first word from now on for which `right` holds."""
+    def wait(self, right, since=None):
+        """The first word from now on, or after the first `since` words, for which `right` holds."""
+        for said in self.words[since:] if since is not None else ():
+            if right(said):
+                return said
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             said = self.receive()

@@ -1,6 +1,6 @@
 // Parameters with unit and range; Enter sends, undo takes the last change back.
 
-import { $, h, put } from "./dom.js";
+import { $, h } from "./dom.js";
 import * as format from "./format.js";
 import { complain, toast } from "./toast.js";
 
@@ -11,7 +11,6 @@ export class Parameters {
     this.box = box;
     this.link = link;
     this.inputs = new Map();
-    this.undo = 0;
     $("#undo").onclick = () => this.takeBack();
     $("#parameter-search").addEventListener("input", () => this.filter());
   }
@@ -20,7 +19,7 @@ export class Parameters {
     try {
       const { settings, undo } = await this.link.ask("settings");
       this.build(settings);
-      this.count(undo);
+      this.offer(undo);
     } catch (error) {
       complain(error);
     }
@@ -60,7 +59,8 @@ export class Parameters {
     if (input.value === "") return;
     try {
       const { before, value } = await this.link.ask("set", { name, value: Number(input.value) });
-      toast(`${name}: ${format.number(before)} → ${format.number(value)}`, "", "good");
+      input.form.classList.remove("changed", "wrong");
+      toast(`${name}: ${format.short(before)} → ${format.short(value)}`, "", "good");
     } catch (error) {
       complain(error);
     }
@@ -69,7 +69,7 @@ export class Parameters {
   async takeBack() {
     try {
       const { name, value } = await this.link.ask("undo");
-      toast(`${name} is ${format.number(value)} again.`, "", "good");
+      toast(`${name} is ${format.short(value)} again.`, "", "good");
     } catch (error) {
       complain(error);
     }
@@ -85,12 +85,13 @@ export class Parameters {
       row.form.classList.add("fresh");
       setTimeout(() => row.form.classList.remove("fresh"), 900);
     }
-    this.count(undo);
+    this.offer(undo);
   }
 
-  count(undo) {
+  /** What undo would take back. */
+  offer(undo) {
     $("#undo").disabled = !undo;
-    put($("#undo"), undo ? `Undo (${undo})` : "Undo");
+    $("#undo").title = undo ? `Set ${undo} again` : "Nothing was changed yet";
   }
 
   filter() {
