@@ -117,6 +117,10 @@ scope: $(SCOPE_STAMP) $(MICROPYTHON_STAMP) ## the live scope in the browser, on 
 test-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## the scope's page in a real browser, fetched from Debian if need be
 	$(BIN)/python -m pytest tests/scope/browser -n0 $(PYTEST_ARGS)
 
+.PHONY: bench-scope
+bench-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## rows a second, time to stop, memory of the scope; build/bench/scope.json
+	$(BIN)/python -m host_tools.scope.measure
+
 .PHONY: micropython
 micropython: ## find or fetch the 32-bit MicroPython, print its command line
 	@$(PYTHON) -m host_tools.interpreter

@@ -85,9 +85,11 @@ export class Plane {
     const circle = Array.from({ length: 121 }, (_, k) => [i_max * Math.cos((k * Math.PI) / 60), i_max * Math.sin((k * Math.PI) / 60)]);
     line(circle, colour("--t4"), 1.5);
     // At standstill the resistance alone limits, far outside.
-    line(voltageLimit(machine, gauges), colour("--t5"), 1.5, [6, 4]);
-    line(optimum(machine, gauges).filter(([d, q]) => Math.hypot(d, q) < 1.1 * i_max), colour("--t3"), 1.5);
     const { view, source } = this.scope;
+    const at = (name) => source().at(view.to, name);
+    const now = { w_e: at("w_e") ?? gauges.w_e, i_f: at("i_f") ?? gauges.i_f, u_dc: at("u_dc") ?? gauges.u_dc };
+    line(voltageLimit(machine, now), colour("--t5"), 1.5, [6, 4]);
+    line(optimum(machine, now).filter(([d, q]) => Math.hypot(d, q) < 1.1 * i_max), colour("--t3"), 1.5);
     // Rows, not smallest and greatest: each point is one moment.
     const { columns: [d, q] } = source().rows(Math.max(view.from, view.to - TRAIL), view.to, ["i_d", "i_q"]);
     const stride = Math.max(1, Math.floor(d.length / POINTS));
@@ -96,9 +98,8 @@ export class Plane {
     c.globalAlpha = 0.75;
     line(trail, colour("--t0"), 1);
     c.globalAlpha = 1;
-    const at = (name) => source().at(view.to, name);
-    this.dot(c, X(at("i_d_ref") ?? gauges.i_d_ref), Y(at("i_q_ref") ?? gauges.i_q_ref), size, null);
-    this.dot(c, X(at("i_d") ?? gauges.i_d), Y(at("i_q") ?? gauges.i_q), size, colour("--t0"));
+    if (at("i_d_ref") != null && at("i_q_ref") != null) this.dot(c, X(at("i_d_ref")), Y(at("i_q_ref")), size, null);
+    if (at("i_d") != null && at("i_q") != null) this.dot(c, X(at("i_d")), Y(at("i_q")), size, colour("--t0"));
   }
 
   grid(c, i_max, X, Y, width, height, size) {
