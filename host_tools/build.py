@@ -58,7 +58,7 @@ NATIVE = {
     "drive": ("tick", "_watch_host"),
     "link": ("poll", "_flush"),
     "telemetry": ("fill",),
-    "usb_port": ("read", "write"),
+    "usb_port": ("read", "write", "_host_is_there"),
     "rp2040": ("poll", "_watch"),
 }
 # Modules of a driver that run where the folder is built.

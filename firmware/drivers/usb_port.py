@@ -7,18 +7,27 @@ room for one.  The buffer between holds 256 bytes and is emptied by packets of a
 as only whole packets enter it, room for one byte is room for a packet: the last packet of a frame is
 filled up with zeros, which are empty frames to the other end.
 
-With the port closed on the host MicroPython takes and drops whatever is written.  An unplugged cable
-shows as silence; the drive's own timeout (host_timeout) stops it in order.
+With the port closed on the host MicroPython takes and drops whatever is written.  With a host that is
+gone, unplugged or asleep, it does so as long as its buffer has room, and then never returns.  It notices
+after 3 ms without a word, so nothing is written unless the host's last frame is fresher than that: a host
+that is there counts one each millisecond.  One that has come back is not written to before it has spoken:
+until its program has opened the port the buffer is as full as before.  A drive's own timeout
+(host_timeout) has by then stopped it in order.
 """
 
 import select
 import sys
+from time import ticks_add, ticks_diff, ticks_us
 
 import micropython
+from machine import mem32
 from micropython import const
 
 PACKET = const(64)
 ROOM = const(512)  # bytes that MicroPython keeps for the reader
+_SOF_RD = const(0x50110048)  # number of the host's last frame
+_FRESH_US = const(2500)  # after which a frame may be the last one
+_WAIT_US = const(1200)  # in which a host that is there begins a frame
 
 
 @micropython.viper
@@ -53,6 +62,10 @@ class UsbPort:
         self._buffer = bytearray(ROOM)
         self._view = memoryview(self._buffer)
         self._packet = bytearray(PACKET)
+        self._away = False  # the host, until it speaks
+        self._frame = 0  # seen last
+        self._looked = ticks_us()  # when that was
+        self._fresh_until = self._looked
 
     def read(self, limit=ROOM):
         """Bytes that have arrived, at most `limit`; b"" when none have."""
@@ -71,13 +84,32 @@ class UsbPort:
                 break
             else:
                 break
+        self._away = False
         return bytes(self._view[:count])
+
+    def _host_is_there(self):
+        """Whether a frame of the host is fresh; waits for one if the last may be older than it looks."""
+        frame, now = mem32[_SOF_RD], ticks_us()
+        began = now
+        while True:
+            if frame != self._frame:  # it has come since the last look
+                self._frame = frame
+                self._fresh_until = ticks_add(self._looked, _FRESH_US)
+            self._looked = now
+            if ticks_diff(self._fresh_until, now) > 0:
+                return True
+            if ticks_diff(now, began) > _WAIT_US:
+                return False
+            frame, now = mem32[_SOF_RD], ticks_us()
 
     def write(self, data, at, end):
         """Number of bytes of data[at:end] that were taken: whole packets, and the rest with its last one."""
         begin = at
         packet, out, poll = self._packet, self._output, self._room.ipoll
         while at < end:
+            if self._away or not self._host_is_there():
+                self._away = True
+                break
             for _ in poll(0):
                 break
             else:

@@ -40,7 +40,7 @@ export class UsbDevice extends RPUSBController {
     this.waiting = new Map(); // buffer control register -> value written: transfers the host has not served
     this.current = null;
     this.wire = chip.clock.createAlarm(() => this.finish());
-    this.frame = 0;
+    this.lastFrame = 0;
     this.frames = chip.clock.createAlarm(() => this.startFrame());
     this.idle = chip.clock.createAlarm(() => {
       this.sieStatus |= SUSPENDED;
@@ -76,14 +76,24 @@ export class UsbDevice extends RPUSBController {
     if (offset === INTE && value & DEV_SOF && !this.frames.scheduled) this.frames.schedule(SOF_NANOS);
   }
 
-  /** What the device sees 3 ms after the host has gone, be it asleep or unplugged. */
+  /** Number of the last start of frame: the host counts milliseconds while it is there. */
+  get frame() {
+    if (this.host?.isPlugged) this.lastFrame = this.frameNow();
+    return this.lastFrame;
+  }
+
+  frameNow() {
+    return Math.floor(this.rp2040.clock.nanos / SOF_NANOS) & 0x7ff;
+  }
+
+  /** What the device sees when the host has gone, be it asleep or unplugged: no more frames, 3 ms later the rest. */
   suspend() {
+    this.lastFrame = this.frameNow();
     this.idle.schedule(SUSPEND_NANOS);
   }
 
-  /** Start of frame, every millisecond, while firmware wants to hear of it. */
+  /** Interrupt of a start of frame, every millisecond, while firmware wants to hear of it. */
   startFrame() {
-    this.frame = (this.frame + 1) & 0x7ff;
     if (!(this.intEnable & DEV_SOF)) return;
     this.intRaw |= DEV_SOF;
     this.checkInterrupts();
