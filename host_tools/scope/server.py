@@ -30,7 +30,9 @@ class Server:
         token: str | None = None,
         logs: Path = Path("logs"),
         registry: Path | None = None,
+        library: Path | None = None,
     ) -> None:
+        """`library` is the folder of the chart library, None: fetched when it is not there."""
         import uvicorn
 
         from host_tools.scope.app import Web
@@ -41,7 +43,7 @@ class Server:
         self._socket = _open(listen, port)
         self.port = self._socket.getsockname()[1]
         inside = listen in LOOPBACK
-        self.web = Web(self.keeper, self.hub, chart_library())
+        self.web = Web(self.keeper, self.hub, library or chart_library())
         app = self.web.app(self.token, set(LOOPBACK) if inside else set())
         shown = "127.0.0.1" if listen == "127.0.0.1" else socket.gethostname() if not inside else listen
         self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/{self.token}/"
@@ -90,12 +92,12 @@ class Server:
 
 def _open(listen: str, port: int) -> socket.socket:
     """A listening socket.  Raises UsageError."""
+    opened = socket.socket(socket.AF_INET6 if ":" in listen else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in listen else socket.AF_INET
-        opened = socket.socket(family, socket.SOCK_STREAM)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((listen, port))
     except OSError as error:
+        opened.close()
         raise UsageError(
             f"The scope cannot listen on {listen}, port {port}: {error.strerror or error}.",
             "choose another with --listen and --http, or end what uses it",

@@ -18,9 +18,13 @@ PATIENCE = 60.0  # s: a busy machine is slow, and says nothing about the scope
 
 
 class Bench:
-    """`virtual` and `server`; a context that ends both."""
+    """`virtual` and `server`; a context that ends both.
 
-    def __init__(self, folder, unit="a"):
+    Only a browser needs the chart library, and with it a network: `charts`.
+    """
+
+    def __init__(self, folder, unit="a", charts=False):
+        self.library = None if charts else folder
         self.folder = folder
         self.unit = unit
         self.registry = folder / "registry"
@@ -47,7 +51,9 @@ class Bench:
     def serve(self, **options):
         """A scope on the drive."""
         drive = Drive.connect(self.virtual.port, registry=self.registry)
-        return Server(drive, registry=self.registry, logs=self.folder / "logs", **options).start()
+        return Server(
+            drive, registry=self.registry, logs=self.folder / "logs", library=self.library, **options
+        ).start()
 
     def serve_again(self):
         """End the scope and start it anew at the same address."""

@@ -89,7 +89,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory, micropython):
-    with Bench(tmp_path_factory.mktemp("scope")) as bench:
+    with Bench(tmp_path_factory.mktemp("scope"), charts=True) as bench:
         yield bench
 
 
