@@ -107,14 +107,14 @@ PANES = (
 
 def figure(run: Run, names: Sequence[str] = ()) -> Any:
     """A matplotlib figure of a run: the standard panes, or one pane a unit for chosen signals."""
-    pyplot = _matplotlib()
+    pyplot = matplotlib_pyplot()
     if not len(run):
         raise UsageError("The log has no rows: there is nothing to draw.")
     panes = _panes_of(run, names) if names else [pane for pane in PANES if _has(run, pane)]
     if not panes:
         panes = _panes_of(run, tuple(run.columns))
     height = HEAD + PANE * len(panes)
-    with pyplot.rc_context(_style()):
+    with pyplot.rc_context(style()):
         drawn = pyplot.figure(figsize=(WIDTH, height))
         ratios = [0.26] + [PANE] * len(panes)
         grid = drawn.add_gridspec(
@@ -152,30 +152,36 @@ def write(run: Run, path: str | Path, names: Sequence[str] = ()) -> Path:
     path = Path(path)
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"Cannot write {path}: its name has to end in .png, .svg or .pdf.")
-    pyplot = _matplotlib()
     drawn = figure(run, names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pyplot.rc_context(_style()):
-        extra: dict[str, Any] = {} if path.suffix == ".png" else {"metadata": _nameless(path.suffix)}
-        drawn.savefig(path, dpi=150, **extra)
-    pyplot.close(drawn)
+    save(drawn, path, path.suffix[1:])
     return path
 
 
 def svg(run: Run, names: Sequence[str] = ()) -> str:
     """The picture as an <svg> element for a page."""
-    pyplot = _matplotlib()
-    drawn = figure(run, names)
+    return to_svg(figure(run, names))
+
+
+def to_svg(drawn: Any) -> str:
+    """A figure as an <svg> element for a page; the figure is closed."""
     text = StringIO()
-    with pyplot.rc_context(_style()):
-        drawn.savefig(text, format="svg", metadata=_nameless(".svg"))
-    pyplot.close(drawn)
+    save(drawn, text, "svg")
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _nameless(suffix: str) -> dict[str, None]:
+def save(drawn: Any, out: Any, form: str) -> None:
+    """Write a figure as png, svg or pdf to a path or a file, and close it."""
+    pyplot = matplotlib_pyplot()
+    with pyplot.rc_context(style()):
+        extra: dict[str, Any] = {} if form == "png" else {"metadata": _nameless(form)}
+        drawn.savefig(out, format=form, dpi=150, **extra)
+    pyplot.close(drawn)
+
+
+def _nameless(form: str) -> dict[str, None]:
     """No date: the same log gives the same bytes."""
-    return {"Date": None} if suffix == ".svg" else {"CreationDate": None}
+    return {"Date": None} if form == "svg" else {"CreationDate": None}
 
 
 # --- parts of the picture --------------------------------------------------------------------------
@@ -365,7 +371,7 @@ def envelope(seconds: Array, values: Array) -> tuple[Array, Array, Array, Array]
     )
 
 
-def _style() -> dict[str, Any]:
+def style() -> dict[str, Any]:
     return {
         "font.family": "DejaVu Sans",
         "font.size": 9,
@@ -393,7 +399,8 @@ def _style() -> dict[str, Any]:
     }
 
 
-def _matplotlib() -> Any:
+def matplotlib_pyplot() -> Any:
+    """matplotlib.pyplot without a display; MissingExtra when it is not installed."""
     try:
         import matplotlib
     except ImportError as error:

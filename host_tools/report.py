@@ -9,90 +9,120 @@ from pathlib import Path
 from typing import Any
 
 from host_tools import plot
-from host_tools.log import Run
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1f2933; --soft: #616e7c; --page: #fff; --card: #f4f6f8;
-  --edge: #d9dee4; --good: #00695a; --bad: #b34700; --bar: #0072b2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --soft: #9aa5b1; --page: #14191f;
-  --card: #1f262e; --edge: #323f4b; --good: #2fc9a8; --bad: #ff9a5c; --bar: #56b4e9; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1180px; padding: 2rem 1.2rem 4rem; background: var(--page);
-  color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; }
-h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
-.lead { color: var(--soft); margin: .3rem 0 0; }
-.badge { display: inline-block; font-weight: 700; padding: .1rem .7rem; border-radius: 1rem;
-  border: 2px solid currentColor; font-size: 1rem; vertical-align: .25rem; margin-left: .6rem; }
-.good { color: var(--good); } .bad { color: var(--bad); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .7rem;
-  margin: 1.4rem 0; padding: 0; }
-.cards div { background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }
-.cards dt { color: var(--soft); font-size: .8rem; } .cards dd { margin: 0; font-size: 1.35rem;
-  font-weight: 600; font-variant-numeric: tabular-nums; }
-.cards small { font-size: .8rem; font-weight: 400; color: var(--soft); }
-figure { margin: 1rem 0; background: #fff; border: 1px solid var(--edge); border-radius: .5rem;
-  padding: .6rem; overflow-x: auto; }
-figure svg { width: 100%; min-width: 640px; height: auto; display: block; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--edge); text-align: left;
-  vertical-align: top; }
-th { color: var(--soft); font-weight: 600; vertical-align: bottom; } td.n, th.n { text-align: right; }
-td code { font-size: .85em; word-break: break-all; }
-details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; }
-pre { background: var(--card); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .82rem; }
-ul { padding-left: 1.2rem; }
-"""
+from host_tools.files import replacing
+from host_tools.log import UNITS, Run
+from host_tools.page import cards, details, figure, number, pre, table
+from host_tools.page import page as whole_page
 
 
-def page(run: Run, summary: Mapping[str, Any]) -> str:
-    """The whole page."""
-    title = run.header.get("scenario", {}).get("title") or "Log"
-    ok = bool(summary["ok"])
+def page(run: Run, summary: Mapping[str, Any] | None = None) -> str:
+    """The whole page; with a `summary` of `host_tools.figures` also phases, expectations and verdict."""
+    identity = run.header["identity"]
+    title = run.header.get("scenario", {}).get("title") or run.header.get("title") or "Log"
+    badge = "" if summary is None else _badge(bool(summary["ok"]))
     parts = [
-        f"<h1>{escape(title)}<span class='badge {'good' if ok else 'bad'}'>"
-        f"{'&#10003; passed' if ok else '&#10007; failed'}</span></h1>",
-        f"<p class='lead'>unit {escape(str(summary['unit']))} on board {escape(str(summary['board']))}, "
-        f"{escape(run.header.get('created', ''))}, {escape(str(summary['interpreter']))}</p>",
-        _reasons(summary["reasons"]),
-        _cards(run, summary),
-        f"<figure aria-label='Curves of the run over device time'>{plot.svg(run)}</figure>",
-        "<h2>Phases</h2>",
-        _phases(summary["phases"]),
-        "<h2>Expectations</h2>",
-        _expectations(summary["expectations"]),
+        f"<h1>{escape(title)}{badge}</h1>",
+        f"<p class='lead'>unit {escape(str(identity['unit']))} on board {escape(str(identity['board']))}, "
+        f"{escape(run.header.get('created', ''))}, {escape(str(identity['interpreter']))}</p>",
+        _damage(run),
+    ]
+    if summary is not None:
+        parts += [_reasons(summary["reasons"]), _cards(run, summary)]
+    else:
+        parts.append(_few_cards(run))
+    if len(run):
+        parts.append(figure(plot.svg(run), "Curves of the run over device time"))
+    if summary is not None:
+        parts += [
+            "<h2>Phases</h2>",
+            _phases(summary["phases"]),
+            "<h2>Expectations</h2>",
+            _expectations(summary["expectations"]),
+        ]
+    parts += [
+        "<h2>Signals</h2>",
+        _signals(run),
         "<h2>Faults</h2>",
         _faults(run),
         "<h2>What the drive reported</h2>",
         _events(run),
         "<h2>Identity</h2>",
-        _pairs({**run.header["identity"], "tools": run.header.get("tools", "")}),
+        _pairs({**identity, "tools": run.header.get("tools", "")}),
         "<h2>Parameters</h2>",
-        _settings(run.header["settings"]),
-        _details("Commands as they were sent", _commands(run)),
-        _details("Scenario", _pre(run.header.get("scenario", {}).get("text", ""))),
-        _details("Summary as JSON", _pre(json.dumps(summary, indent=1, ensure_ascii=False))),
+        _settings(run.header.get("settings", {})),
+        details("Commands as they were sent", _commands(run)),
+        details("Scenario", pre(run.header.get("scenario", {}).get("text", ""))),
     ]
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)} &middot; unit {escape(str(summary['unit']))}</title>"
-        f"<style>{STYLE}</style></head><body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body></html>\n"
-    )
+    if summary is not None:
+        parts.append(details("Summary as JSON", pre(json.dumps(summary, indent=1, ensure_ascii=False))))
+    return whole_page(f"{title} · unit {identity['unit']}", parts)
 
 
-def write(run: Run, summary: Mapping[str, Any], path: str | Path) -> Path:
+def write(run: Run, summary: Mapping[str, Any] | None, path: str | Path) -> Path:
     """Write the page."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(run, summary), encoding="utf-8")
-    return path
+    with replacing(path) as temporary:
+        temporary.write_text(page(run, summary), encoding="utf-8")
+    return Path(path)
+
+
+def summary_of(run: Run) -> dict[str, Any] | None:
+    """What `host_tools.figures` says of a log that holds a scenario; None when it holds none.
+
+    A scenario in a language that these tools no longer speak counts as none.
+    """
+    from host_tools import figures, scenario
+    from host_tools.errors import UsageError
+
+    text = run.header.get("scenario", {}).get("text")
+    if not text or not len(run):
+        return None
+    try:
+        chosen = scenario.parse(text, run.header["scenario"]["file"])
+    except UsageError:
+        return None
+    trouble = "; ".join(note["text"] for note in run.notes_of("trouble"))
+    ended = {note["name"] for note in run.notes_of("end")}
+    return figures.summarise(run, chosen, {phase.name for phase in chosen.phases} <= ended, trouble)
 
 
 # --- parts -------------------------------------------------------------------------------------------
+
+
+def _badge(ok: bool) -> str:
+    mark = "&#10003; passed" if ok else "&#10007; failed"
+    return f"<span class='badge {'good' if ok else 'bad'}'>{mark}</span>"
+
+
+def _damage(run: Run) -> str:
+    lost = sum(length for _, length in run.damage) + run.cut
+    if not lost:
+        return ""
+    return f"<p class='bad'>{lost} bytes of the raw log are cut or damaged; what is whole is shown.</p>"
+
+
+def _few_cards(run: Run) -> str:
+    span = float(run.t[-1] - run.t[0]) if len(run) else 0.0
+    rate = 1 / (run.header["divider"] * run.t_pwm)
+    return cards(
+        [
+            ("Device time", f"{span:.3g} s", f"from {float(run.t[0]):.4f} s" if len(run) else ""),
+            ("Records", f"{len(run)}", f"{run.records_lost} lost, {rate:g} Hz"),
+            ("Signals", f"{len(run.columns)}", ""),
+            ("Faults", f"{len(run.faults)}", ""),
+        ]
+    )
+
+
+def _signals(run: Run) -> str:
+    """Lowest, mean, highest and rms of each column over the whole record."""
+    if not len(run):
+        return "<p>No record.</p>"
+    body = []
+    for name, column in run.columns.items():
+        values = (column.min(), column.mean(), column.max(), (column**2).mean() ** 0.5)
+        unit = UNITS.get(name) or run.units[name]
+        body.append([f"<code>{escape(name)}</code>", escape(unit), *(f"{float(v):.5g}" for v in values)])
+    return table(["signal", "unit", "lowest", "mean", "highest", "rms"], body, numbers=range(2, 6))
 
 
 def _reasons(reasons: Sequence[str]) -> str:
@@ -107,7 +137,7 @@ def _cards(run: Run, summary: Mapping[str, Any]) -> str:
     ]
     given, back = summary["energy_in"], summary["energy_regenerated"]
     final = summary["final_field_share"]
-    cards = [
+    rows = [
         (
             "Device time",
             f"{summary['drive_s']:.2f} s",
@@ -119,11 +149,7 @@ def _cards(run: Run, summary: Mapping[str, Any]) -> str:
         ("Largest speed error", f"{max(errors):.3f} %" if errors else "–", "settled, end of a phase"),
         ("Field at the end", f"{100 * final:.2f} %" if final is not None else "–", "of i_f_max"),
     ]
-    body = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{escape(note)}</small></dd></div>"
-        for name, value, note in cards
-    )
-    return f"<dl class='cards'>{body}</dl>"
+    return cards(rows)
 
 
 COLUMNS = (
@@ -145,11 +171,9 @@ COLUMNS = (
 
 def _phases(rows: Iterable[Mapping[str, Any]]) -> str:
     head = ["phase", *(title for _, title, _ in COLUMNS)]
-    body = [
-        [escape(row["phase"]), *(_number(row.get(key), form) for key, _, form in COLUMNS)] for row in rows
-    ]
+    body = [[escape(row["phase"]), *(number(row.get(key), form) for key, _, form in COLUMNS)] for row in rows]
     return (
-        _table(head, body, numbers=range(1, len(head)))
+        table(head, body, numbers=range(1, len(head)))
         + "<p class='lead'>Speed, torque and load are means over the last 0.3 s of a phase; rms errors are "
         "of reference less measured, over the whole phase. in, back: electric power to and from the machine, "
         "1.5&middot;(u_d&middot;i_d + u_q&middot;i_q) + u_f&middot;i_f; "
@@ -162,14 +186,14 @@ def _expectations(rows: Iterable[Mapping[str, Any]]) -> str:
         [
             escape(row["phase"]),
             escape(f"{row['rule']} {row['unit']}"),
-            _number(row["measured"], "{:.5g}"),
+            number(row["measured"], "{:.5g}"),
             "<span class='good'>&#10003; holds</span>"
             if row["ok"]
             else "<span class='bad'>&#10007; fails</span>",
         ]
         for row in rows
     ]
-    return _table(["phase", "expected", "measured", ""], body, numbers=(2,)) if body else "<p>None.</p>"
+    return table(["phase", "expected", "measured", ""], body, numbers=(2,)) if body else "<p>None.</p>"
 
 
 def _faults(run: Run) -> str:
@@ -185,7 +209,7 @@ def _faults(run: Run) -> str:
         body.append(
             [f"{period * run.t_pwm:.4f}", *(escape(each) for each in (name, measured, cause, remedy))]
         )
-    return _table(["t, s", "fault", "measured", "meaning", "what to do"], body, numbers=(0,))
+    return table(["t, s", "fault", "measured", "meaning", "what to do"], body, numbers=(0,))
 
 
 def _events(run: Run) -> str:
@@ -193,7 +217,7 @@ def _events(run: Run) -> str:
         [f"{run.time_of(note['period']):.4f}", escape(note["what"]), escape(note["text"])]
         for note in run.notes_of("event")
     ]
-    return _table(["t, s", "kind", ""], body, numbers=(0,)) if body else "<p>Nothing.</p>"
+    return table(["t, s", "kind", ""], body, numbers=(0,)) if body else "<p>Nothing.</p>"
 
 
 def _commands(run: Run) -> str:
@@ -201,7 +225,7 @@ def _commands(run: Run) -> str:
         [f"{run.time_of(note['period']):.4f}", f"{run.time_of(note['due']):.4f}", escape(note["text"])]
         for note in run.notes_of("command")
     ]
-    return _table(["sent at, s", "acts at, s", "command"], body, numbers=(0, 1))
+    return table(["sent at, s", "acts at, s", "command"], body, numbers=(0, 1))
 
 
 def _settings(settings: Mapping[str, float]) -> str:
@@ -211,33 +235,9 @@ def _settings(settings: Mapping[str, float]) -> str:
     for name, value in settings.items():
         unit, _, _, meaning = SETTINGS.get(name, ("", 0, 0, ""))
         body.append([f"<code>{escape(name)}</code>", f"{value:.6g}", escape(unit), escape(meaning)])
-    return _table(["parameter", "value", "unit", "meaning"], body, numbers=(1,))
+    return table(["parameter", "value", "unit", "meaning"], body, numbers=(1,))
 
 
 def _pairs(pairs: Mapping[str, Any]) -> str:
     body = [[escape(name), f"<code>{escape(str(value))}</code>"] for name, value in pairs.items() if value]
-    return _table(["", ""], body)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
-
-
-def _table(head: Sequence[str], body: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    right = set(numbers)
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        marks = [" class='n'" if n in right else "" for n in range(len(cells))]
-        return "".join(f"<{tag}{mark}>{cell}</{tag}>" for mark, cell in zip(marks, cells, strict=True))
-
-    lines = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in body)
-    top = f"<thead><tr>{row([escape(name) for name in head], 'th')}</tr></thead>" if any(head) else ""
-    return f"<div class='scroll'><table>{top}<tbody>{lines}</tbody></table></div>"
-
-
-def _details(title: str, body: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{body}</details>" if body else ""
-
-
-def _pre(text: str) -> str:
-    return f"<pre>{escape(text)}</pre>" if text else ""
+    return table(["", ""], body)

@@ -37,6 +37,8 @@ COMMANDS = (
     ("Record it", "convert", "record", "Write a log as Parquet, CSV or MDF4."),
     ("Record it", "repair", "record", "Make a raw log whole that was cut short or damaged."),
     ("Record it", "plot", "record", "Draw a log."),
+    ("Record it", "report", "record", "Make one HTML page of a log."),
+    ("Record it", "compare", "record", "Lay two logs over each other."),
     ("Make it", "accept", "accept", "Measure the control law against its requirements."),
     ("Make it", "build", "bench", "Link a unit and lay out what its board holds."),
     ("Make it", "wiring", "wiring", "Draw the wiring of a board from its file."),

@@ -268,3 +268,54 @@ def plot(file: Path, signals: tuple[str, ...], out: Path | None) -> int:
     run: Any = logs.read(file)
     click.echo(str(plots.write(run, out or file.with_suffix(".png"), signals)))
     return OK
+
+
+@click.command(short_help="Make one HTML page of a log.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: FILE.html.")
+def report(file: Path, out: Path | None) -> int:
+    """Make one HTML page of a log in any form: curves, table of figures, parameters, identity, faults and
+    events; of a scenario's log also phases and expectations. The page needs nothing else.
+
+    \b
+    Example:
+      eesm report logs/step.eesmlog
+    """
+    from host_tools import log as logs
+    from host_tools import report as reports
+
+    run = logs.read(file)
+    click.echo(str(reports.write(run, reports.summary_of(run), out or file.with_suffix(".html"))))
+    return OK
+
+
+@click.command(short_help="Lay two logs over each other.")
+@click.argument("first", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("second", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+@click.option("--align", metavar="SIGNAL", default="", help="Shift SECOND so that this signal fits best.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: compare.html.")
+@json_option
+def compare(
+    first: Path, second: Path, signals: tuple[str, ...], align: str, out: Path | None, as_json: bool
+) -> int:
+    """Lay two logs over each other from their start, or aligned by a signal: curves, figures side by side,
+    parameters and identity that differ, as one HTML page and a PNG.
+
+    \b
+    Example:
+      eesm compare monday.parquet tuesday.parquet i_q speed_rpm --align i_q
+    """
+    from host_tools import compare as comparing
+    from host_tools import log as logs
+
+    stems = (first.stem, second.stem)
+    labels = stems if stems[0] != stems[1] else (str(first), str(second))
+    found = comparing.compare(logs.read(first), logs.read(second), signals, align, labels)
+    files = comparing.write(found, (out or Path("compare")).with_suffix(".html"))
+    if as_json:
+        facts = {"files": [str(file) for file in files], "shift_s": found.shift}
+        click.echo(json.dumps({**facts, "figures": comparing.figures(found)}, indent=1))
+    else:
+        click.echo(", ".join(str(file) for file in files))
+    return OK
