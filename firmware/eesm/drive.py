@@ -112,6 +112,7 @@ class Drive:
         self._procedure = None
         self._until = 0
         self._field_until = 0
+        self._field_looked = 0
         self._good = 0
         self._looked = 0  # period, position and counts a period of the last look at the encoder
         self._place = 0
@@ -645,15 +646,20 @@ class Drive:
             )
 
     def _field_deadline(self):
-        """Latest period at which the field has to be down: twice the time that the exciter needs."""
+        """Latest period at which the field has to be down: twice the time that the exciter needs.
+
+        And 0.1 s for a board that collects garbage before the letter has left.
+        """
+        self._field_looked = self.now
         i_f, safe = max(self.si("i_f"), 0.0), self.si("i_f_safe")
-        seconds = 2 * fall_time(self.settings, self.exciter_voltage(), i_f, 0.9 * safe) + 0.05
+        seconds = 2 * fall_time(self.settings, self.exciter_voltage(), i_f, 0.9 * safe) + 0.1
         return self.now + round(seconds * self.settings["f_pwm"])
 
     def _field_is_late(self):
         """True when the deadline has passed; the time in which the link is too high does not count."""
         if self.read("u_dc") >= self.read("u_dc_brake"):
-            self._field_until += TICK_PERIODS
+            self._field_until += self.since(self._field_looked)
+        self._field_looked = self.now
         return not self.wait(self._field_until)
 
     def _tick_field_down(self):
