@@ -522,3 +522,60 @@ def test_a_full_mailbox_never_refuses_a_stop():
 
 def test_the_table_of_faults_covers_what_the_drive_can_say():
     assert {row[1] for row in faults.FAULTS} >= {"ANGLE_UNCLEAR", "FIELD_NOT_UP", "FIELD_NOT_DOWN"}
+
+
+def spin(rpm=600.0, unit="a", **options):
+    """A drive that turns at a steady speed."""
+    bench = Bench(unit, **options).ready()
+    bench.drive.set_speed(rpm * states.RPM)
+    assert bench.run(3.0, lambda: abs(bench.w_m) > 0.97 * rpm * states.RPM), bench.story()
+    bench.run(0.2)
+    return bench
+
+
+def test_a_tick_that_outlasts_the_last_period_does_not_blame_the_encoder():
+    """Periods pass while a board is in its tick; then they stop: nothing but that may be named."""
+    bench = spin()
+    field = bench.drive._watch_field
+    bench.drive._watch_field = lambda: (field(), bench.loop.run(15))[0]  # this tick takes 15 periods
+    bench.loop.run(states.TICK_PERIODS)
+    bench.drive.tick()
+    bench.drive._watch_field = field
+    for _ in range(50):  # that make up for what was missed, and no period any more
+        bench.drive.tick()
+    assert bench.names() == [], bench.story()
+
+
+def test_stopped_periods_do_not_blame_a_sensor():
+    bench = spin()
+    for _ in range(states.STUCK_LOOKS - 2):
+        bench.loop.run(states.TICK_PERIODS)
+        bench.drive.tick()
+    for _ in range(200):
+        bench.drive.tick()
+    assert bench.names() == [], bench.story()
+
+
+def test_a_slow_turn_of_the_main_loop_does_not_blame_the_encoder():
+    """A collection of 40 ms in the middle of a tick, at a speed of few counts a look."""
+    bench = spin(rpm=30.0)
+    field = bench.drive._watch_field
+    for _ in range(20):
+        bench.drive._watch_field = lambda: (field(), bench.loop.run(800))[0]
+        bench.drive.tick()
+        bench.drive._watch_field = field
+        for _ in range(40):
+            bench.loop.run(2)
+            bench.drive.tick()
+        assert bench.names() == [], bench.story()
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [("encoder_lost", "ROTOR_BLOCKED"), ("adc_stuck_a", "WIRING_UNCLEAR"), ("adc_stuck_b", "WIRING_UNCLEAR")],
+)
+def test_a_sensor_lost_at_speed_ends_in_a_fault(fault, name):
+    bench = spin(rpm=600.0)
+    bench.loop.inject(fault)
+    assert bench.run(0.125, lambda: bench.drive.state == FAULT), bench.story()
+    assert {name, "PHASE_OVERCURRENT", "FIELD_OVERCURRENT"} & set(bench.names())

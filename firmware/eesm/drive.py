@@ -30,6 +30,7 @@ ADC_TOP = 4095  # as in eesm.signals
 
 CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
 STUCK_LOOKS = 24  # noise of one count changes a count this often more surely than anything else holds
+MOVED_COUNTS = 24  # by which another current has to move meanwhile
 
 OFF = 0
 OFFSETS = 1
@@ -114,10 +115,15 @@ class Drive:
         self._field_until = 0
         self._field_looked = 0
         self._good = 0
-        self._looked = 0  # period, position and counts a period of the last look at the encoder
+        self._looked = 0  # period, position and counts a period when the encoder was last seen to move
         self._place = 0
         self._pace = 0.0
+        self._stood = 0  # looks since
+        self._sensed = 0  # period of the last look at the converter
+        self._looks = 0
         self._counts = [0, 0, 0]  # of the converter at the last look
+        self._low = [0, 0, 0]  # lowest and highest of a window of looks
+        self._high = [0, 0, 0]
         self._still = [0, 0, 0]  # looks in which each has not changed
         self._weak = 0
         self._measure = 0
@@ -504,6 +510,8 @@ class Drive:
                 self._procedure.begin(self)
             except Failed as failure:
                 self.fail(failure.name, failure.text)
+        elif state == READY:
+            self._begin_watching()
         elif state == STOPPING:
             self.post({"reference_mode": REFERENCE_TORQUE, "torque_set": 0})
             ramp = self.si("torque_max") / self.settings["torque_slew"]
@@ -594,41 +602,78 @@ class Drive:
             )
 
     def _watch_encoder(self):
-        """A count that stands still between two looks although the shaft turned has been lost.
+        """A count that stands still for two looks although the shaft turned has been lost.
 
-        No shaft stops so quickly; below some 150 rpm a look is too short to tell.
+        No shaft stops so quickly; below some 150 rpm the looks are too short to tell.  Period and
+        position are read together: a tick takes ms on a board, or 40 with a collection of garbage,
+        and a position younger than its period would seem to stand once periods have stopped.
         """
-        passed = self.since(self._looked)
-        if passed < TICK_PERIODS // 2:  # ticks that make up for a late one
+        now, position = self.read("period"), self.read("position")
+        passed = signed(now - self._looked)
+        if passed < TICK_PERIODS // 2:  # ticks that make up for a late one, or no periods at all
             return
-        counts, position = self.settings["encoder_counts"], self.read("position")
-        expected = self._pace * passed
-        if passed <= 50 * TICK_PERIODS and 12 < expected < counts // 2 and position == self._place:
-            raise Failed(
-                "ROTOR_BLOCKED",
-                "the encoder stands at %d, %d counts were expected in %d periods; check its cable"
-                % (position, expected, passed),
-            )
-        self._looked, self._place = self.now, position
+        if signed(self.read("period") - now) > 2:  # held up between the two
+            return
+        counts = self.settings["encoder_counts"]
+        if position == self._place and passed <= 10 * TICK_PERIODS:
+            self._stood += 1
+            expected = self._pace * passed
+            if self._stood >= 2 and 12 < expected < counts // 2:
+                raise Failed(
+                    "ROTOR_BLOCKED",
+                    "the encoder stands at %d, %d counts were expected in %d periods; check its cable"
+                    % (position, expected, passed),
+                )
+            return
+        self._stood, self._looked, self._place = 0, now, position
         turns = abs(self.si("w_e")) / self.settings["pole_pairs"] / (2 * pi)
         self._pace = turns * counts / self.settings["f_pwm"]
 
     def _watch_sensors(self):
-        """A converter that gives the same count again and again while another one moves is stuck."""
-        counts, still = self._counts, self._still
+        """A converter that gives the same count again and again while another one moves far is stuck.
+
+        A count's flicker is no movement: at rest one current may sit between two counts, another on one.
+        """
+        if self.since(self._sensed) < TICK_PERIODS // 2:  # nothing fresh to look at
+            return
+        self._sensed = self.now
+        counts, still, low, high = self._counts, self._still, self._low, self._high
         for k in range(3):
             count = self.read(CURRENTS[k])
-            still[k] = still[k] + 1 if count == counts[k] else 0
+            if count == counts[k]:
+                still[k] += 1
+            else:
+                still[k] = 0
             counts[k] = count
+            low[k] = min(low[k], count)
+            high[k] = max(high[k], count)
+        self._looks += 1
+        if self._looks < STUCK_LOOKS:
+            return
+        furthest = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
+        self._forget_sensors()
+        if furthest <= MOVED_COUNTS:
+            return
         for k in range(3):
-            if still[k] >= STUCK_LOOKS and min(still) < STUCK_LOOKS // 4:
-                looks = still[k]
-                self._still = [0, 0, 0]
+            if still[k] >= STUCK_LOOKS - 1:
                 raise Failed(
                     "WIRING_UNCLEAR",
-                    "%s stays at %d counts for %d looks while another current moves; check its sensor"
-                    % (CURRENTS[k], counts[k], looks),
+                    "%s stays at %d counts for %d looks while another current moves by %d; check its sensor"
+                    % (CURRENTS[k], counts[k], still[k] + 1, furthest),
                 )
+
+    def _forget_sensors(self):
+        """Begin a new window of looks at the converter."""
+        self._looks = 0
+        for k in range(3):
+            self._low[k], self._high[k] = ADC_TOP, 0
+
+    def _begin_watching(self):
+        """What was seen before this state says nothing about it."""
+        self._looked = self._sensed = self.now
+        self._place, self._pace, self._stood = self.read("position"), 0.0, 0
+        self._still[0] = self._still[1] = self._still[2] = 0
+        self._forget_sensors()
 
     def _tick_stopping(self):
         limit = 0.05 * self.settings["i_max"]
