@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from host_tools import build
+from host_tools.devices import Device
+from host_tools.flash import flash_folder
 from host_tools.linker import Program, board_compiler
 from host_tools.linker.cycles import compile_viper
 from host_tools.linker.schedule import Schedule
@@ -184,6 +186,19 @@ def test_every_form_computes_what_the_stages_say_in_every_period(image: Path, tm
             wrong, _, ends[form] = said.rpartition(" ")
             assert wrong == "0 []", f"{form}: as many periods differ, and the first is: {wrong}"
     assert len(set(ends.values())) == 1, f"the arrays, or the driver's own words, differ at the end: {ends}"
+
+
+@pytest.mark.full
+def test_a_native_kernel_takes_the_place_of_a_compiled_one(tmp_path: Path) -> None:
+    unit = load("a", board="rpi_pico")
+    with VirtualPico("a", flash=tmp_path / "flash.bin", registry=tmp_path) as pico:
+        device = Device(pico.port, "virtual", "virtual Pico", "a", pico.pid, board="rpi_pico")
+        flash_folder(build.build(unit, tmp_path / "viper"), device)
+        result = flash_folder(build.build(unit, tmp_path / "native", "native"), device)
+        assert set(result.uploaded) == {"linked_native.mpy"}
+        assert set(result.removed) == {"linked.py", "linked_compiled.mpy"}
+        # flash_folder has heard from the drive, which answers when its periods run.
+        assert result.identity["kernel_hash"]
 
 
 @pytest.mark.full
