@@ -39,7 +39,7 @@ REACTIONS = (
     Reaction("phase a stuck", "WIRING_UNCLEAR", "the main loop: one count stays, another moves", 2500),
     Reaction("phase b stuck", "WIRING_UNCLEAR", "the main loop: one count stays, another moves", 2500),
     # In order: host_timeout (0.5 s), torque down, field down, then the bridges.
-    Reaction("USB unplugged", "", "the main loop; the watchdog, when writing to the port blocks it", 20000),
+    Reaction("USB unplugged", "", "the main loop: no word of the host; an ordered stop", 20000),
     Reaction("Ctrl-C at the port", "", "the main loop: no word of the host; an ordered stop", 20000),
     Reaction("exception in the main loop", "", "the main loop's way out", TICK_PERIODS),
     Reaction("main loop hangs", "", "the watchdog, which resets the chip", WATCHDOG_PERIODS),

@@ -77,7 +77,7 @@ class Rig:
         """Armed, field up, turning under load; from whatever was before."""
         if self.drive is None:
             self.sleep(3.0)  # it compiles its kernel
-            self.drive = Drive.connect(self.pico.port)
+            self.drive = Drive.connect(self.pico.port, timeout=120.0)  # of a busy computer
             self.drive.set("host_timeout", 5.0)  # a busy computer is none of the faults here
         drive = self.drive
         if drive.state == "fault":
@@ -240,8 +240,7 @@ def test_host_that_is_gone_ends_in_an_ordered_stop_in_the_claimed_time(rig: Rig,
     assert lowest < -40  # V: the field was reversed
     assert rig.pico.control("plant")["i_f"] < 0.05
     rig.assert_reacted(fault, (rig.pico.control("pins")["phases"]["off_cycle"] - began) / PERIOD)
-    # A write to a port that nobody empties blocks for longer than the watchdog waits.
-    assert rig.pico.control("counters")["resets"] <= (fault == "USB unplugged")
+    assert rig.pico.control("counters")["resets"] == 0
 
 
 def test_dead_converter_opens_the_bridges_in_the_claimed_periods_and_ends_in_a_reset(rig: Rig) -> None:
