@@ -285,18 +285,28 @@ def _owner_lines(machine: Machine) -> np.ndarray:
     return owners
 
 
-def _by_stage(counted: Count) -> list[str]:
-    steps, machine = len(counted.cycles), counted.machine
-    if not machine.lines:
-        return ["(this compiler does not say which code belongs to which line)"]
-    owners = _owner_lines(machine)
+def stage_cycles(counted: Count) -> dict[str, float]:
+    """Mean cycles of each stage in a step; empty with a compiler that does not tell the lines of its code."""
+    machine = counted.machine
     sums: dict[str, float] = defaultdict(float)
+    if machine.lines:
+        for line, cycles in zip(_owner_lines(machine), counted.by_address, strict=True):
+            sums[_stage_of(machine, line)] += float(cycles) / len(counted.cycles)
+    return dict(sums)
+
+
+def _stage_of(machine: Machine, line: int) -> str:
+    text = machine.text[line - 1] if line else ""
+    return text.rsplit("  # ", 1)[1].split()[0] if "  # " in text else PRELUDE
+
+
+def _by_stage(counted: Count) -> list[str]:
+    machine, sums = counted.machine, stage_cycles(counted)
+    if not sums:
+        return ["(this compiler does not say which code belongs to which line)"]
     sizes: dict[str, int] = defaultdict(int)
-    for line, cycles in zip(owners, counted.by_address, strict=True):
-        text = machine.text[line - 1] if line else ""
-        stage = text.rsplit("  # ", 1)[1].split()[0] if "  # " in text else PRELUDE
-        sums[stage] += cycles / steps
-        sizes[stage] += 2
+    for line in _owner_lines(machine):
+        sizes[_stage_of(machine, line)] += 2
     rows = [f"{'stage':<24}{'mean':>8}{'bytes':>8}"]
     return rows + [f"{stage:<24}{cycles:>8.1f}{sizes[stage]:>8}" for stage, cycles in sums.items()]
 
