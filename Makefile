@@ -109,6 +109,11 @@ test-pico: pico ## tests on the virtual Pico; PYTEST_ARGS as for test
 test-pico-full: pico ## the long ones too, power cuts at 50 moments of a flash among them
 	$(BIN)/python -m pytest tests/pico -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: bench-pico
+bench-pico: pico ## cycles, margins, memory and telemetry on the virtual Pico; writes build/bench/pico.json
+	@$(INSTALL) test flash sim optimum
+	$(BIN)/python -m host_tools.virtual_pico.bench
+
 .PHONY: scope
 scope: $(SCOPE_STAMP) $(MICROPYTHON_STAMP) ## the live scope in the browser, on a virtual drive: make scope UNIT=b
 	$(BIN)/eesm scope --virtual $(UNIT)
