@@ -604,7 +604,7 @@ class Drive:
     def _watch_encoder(self):
         """A count that stands still for two looks although the shaft turned has been lost.
 
-        No shaft stops so quickly; below some 150 rpm the looks are too short to tell.  Period and
+        No shaft stops so quickly from a twentieth of w_m_max; slower ones are not judged.  Period and
         position are read together: a tick takes ms on a board, or 40 with a collection of garbage,
         and a position younger than its period would seem to stand once periods have stopped.
         """
@@ -612,7 +612,7 @@ class Drive:
         passed = signed(now - self._looked)
         if passed < TICK_PERIODS // 2:  # ticks that make up for a late one, or no periods at all
             return
-        if signed(self.read("period") - now) > 2:  # held up between the two
+        if signed(self.read("period") - now) >= TICK_PERIODS // 2:  # held up between the two
             return
         counts = self.settings["encoder_counts"]
         if position == self._place and passed <= 10 * TICK_PERIODS:
@@ -626,8 +626,10 @@ class Drive:
                 )
             return
         self._stood, self._looked, self._place = 0, now, position
-        turns = abs(self.si("w_e")) / self.settings["pole_pairs"] / (2 * pi)
-        self._pace = turns * counts / self.settings["f_pwm"]
+        w_m = abs(self.si("w_e")) / self.settings["pole_pairs"]
+        if w_m < 0.05 * self.settings["w_m_max"]:
+            w_m = 0.0
+        self._pace = w_m / (2 * pi) * counts / self.settings["f_pwm"]
 
     def _watch_sensors(self):
         """A converter that gives the same count again and again while another one moves far is stuck.
