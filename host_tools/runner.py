@@ -23,7 +23,7 @@ AHEAD = 0.4  # s of device time between sending a command and its period
 RAMP_STEP = 0.02  # s between the setpoints of a ramp
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase
-SILENCE = 30.0  # s of this computer in which a drive that keeps its own time must get on
+SILENCE = 120.0  # s of this computer in which a drive that keeps its own time must get on
 STOP_TIMEOUT = 5.0  # s of device time that an ordered stop may take when a run is given up
 
 

@@ -17,7 +17,10 @@ from host_tools.client import Drive
 from host_tools.connection import Connection
 from host_tools.virtual_pico.pico import VirtualPico
 
-TIMEOUT = 10.0  # s of this computer for an answer: an emulated board is slow, on a busy computer even more so
+TIMEOUT = 60.0  # s of this computer for an answer: an emulated board is slow, on a busy computer even more so
+# s of device time without a word from here that stop the drive. With a shorter one this client speaks more often,
+# by this computer's clock, which to a board at a tenth of real time is ten times as often as it can bear.
+HOST_TIMEOUT = 5.0
 
 
 class LoadedDrive(Drive):
@@ -35,6 +38,7 @@ class LoadedDrive(Drive):
         except BaseException:
             connection.close()
             raise
+        self.set("host_timeout", HOST_TIMEOUT)
 
     def _adopt(self, connection: Connection, earlier: int) -> None:
         super()._adopt(connection, earlier)
