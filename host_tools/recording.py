@@ -10,22 +10,28 @@ from __future__ import annotations
 import numpy as np
 
 from eesm.table import INPUT, LETTER
+from host_tools.linker import Program
 from host_tools.linker.schedule import Schedule
 from host_tools.loop import Loop
+
+
+def given_words(program: Program) -> list[int]:
+    """Words of the block that are written from outside: samples, and the mailbox."""
+    words: list[int] = []
+    for name, row in program.table.items():
+        # Of the letters only the mailbox is written from outside; the others the kernel writes.
+        if row.role == INPUT or (row.role == LETTER and name.startswith("mailbox_")):
+            first = program.layout.offset[name]
+            words += range(first, first + max(1, row.length))
+    return words
 
 
 class Recording:
     """What a loop's kernel is given from now on."""
 
     def __init__(self, loop: Loop) -> None:
-        program = loop.linked.program
         self.initial = loop.block.copy()
-        self._words: list[int] = []
-        for name, row in program.table.items():
-            # Of the letters only the mailbox is written from outside; the others the kernel writes.
-            if row.role == INPUT or (row.role == LETTER and name.startswith("mailbox_")):
-                first = program.layout.offset[name]
-                self._words += range(first, first + max(1, row.length))
+        self._words = given_words(loop.linked.program)
         self._parts: list[np.ndarray] = []
 
     def run(self, loop: Loop, periods: int) -> None:
