@@ -18,8 +18,8 @@ from host_tools.connection import Connection
 from host_tools.virtual_pico.pico import VirtualPico
 
 TIMEOUT = 60.0  # s of this computer for an answer: an emulated board is slow, on a busy computer even more so
-# s of device time without a word from here that stop the drive. With a shorter one this client speaks more often,
-# by this computer's clock, which to a board at a tenth of real time is ten times as often as it can bear.
+# s of device time without a word from here that stop the drive. With a shorter one it is spoken to oftener,
+# by this computer's clock: to a board at a tenth of real time ten times as often as it can bear.
 HOST_TIMEOUT = 5.0
 
 
