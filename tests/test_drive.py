@@ -579,3 +579,23 @@ def test_a_sensor_lost_at_speed_ends_in_a_fault(fault, name):
     bench.loop.inject(fault)
     assert bench.run(0.125, lambda: bench.drive.state == FAULT), bench.story()
     assert {name, "PHASE_OVERCURRENT", "FIELD_OVERCURRENT"} & set(bench.names())
+
+
+def test_a_dead_encoder_that_flickers_is_named():
+    bench = spin()
+    bench.loop.inject("encoder_lost")
+    bench.run(0.004)  # two ticks have seen it stand; a look may read a neighbour
+    assert bench.names() == ["ROTOR_BLOCKED"], bench.story()
+    bench = spin()
+    read, flicker = bench.drive.read, [0]
+    stands = read("position")
+
+    def flickering(name):
+        if name != "position":
+            return read(name)
+        flicker[0] += 1
+        return stands + flicker[0] % 3
+
+    bench.drive.read = flickering
+    assert bench.run(0.02, lambda: bench.drive.state == FAULT), bench.story()
+    assert bench.names() == ["ROTOR_BLOCKED"], bench.story()

@@ -614,15 +614,16 @@ class Drive:
             return
         if signed(self.read("period") - now) >= TICK_PERIODS // 2:  # held up between the two
             return
-        counts = self.settings["encoder_counts"]
-        if position == self._place and passed <= 10 * TICK_PERIODS:
+        counts, expected = self.settings["encoder_counts"], self._pace * passed
+        moved = (position - self._place + counts // 2) % counts - counts // 2
+        # A dead count may still flicker between its neighbours.
+        if passed <= 10 * TICK_PERIODS and 8 * abs(moved) < expected < counts // 2:
             self._stood += 1
-            expected = self._pace * passed
-            if self._stood >= 2 and 12 < expected < counts // 2:
+            if self._stood >= 2 and expected > 12:
                 raise Failed(
                     "ROTOR_BLOCKED",
-                    "the encoder stands at %d, %d counts were expected in %d periods; check its cable"
-                    % (position, expected, passed),
+                    "the encoder moved by %d counts in %d periods, %d were expected; check its cable"
+                    % (moved, passed, expected),
                 )
             return
         self._stood, self._looked, self._place = 0, now, position
