@@ -5,7 +5,6 @@ period number only, never on the wall clock, so the same commands at the same pe
 same run on every bench.  Everything it tells the kernel goes through the mailbox.
 """
 
-import gc
 from math import pi, sqrt
 
 from eesm import parameters
@@ -23,6 +22,7 @@ from eesm.startup import (
     Offsets,
     Wiring,
     fall_time,
+    tidy,
 )
 
 TICK_PERIODS = 20
@@ -70,12 +70,6 @@ OUT_OF_RANGE = 2
 UNKNOWN = 3
 FIXED = 4
 HOLDS = 5
-
-
-def tidy():
-    """Collect garbage now, where memory is short, so that it is not done in the next ms."""
-    if hasattr(gc, "mem_free"):
-        gc.collect()
 
 
 class Refused(Exception):

@@ -6,6 +6,7 @@ are letters with a due period, so their timing is exact in PWM periods however l
 is; what they cause is summed by the kernel's `measure` stage.
 """
 
+import gc
 from math import atan2, log, pi, sqrt
 
 from eesm.cyclic import MASK, TURN, signed
@@ -21,6 +22,12 @@ FIELD_REVERSE = 3
 REFERENCE_CURRENT = 0
 
 LEAD = 800  # periods between posting a plan and its first letter: a board takes ms for each letter
+
+
+def tidy():
+    """Collect garbage now, where memory is short, so that it is not done in the next ms."""
+    if hasattr(gc, "mem_free"):
+        gc.collect()
 
 
 class Failed(Exception):
@@ -284,6 +291,7 @@ class Angle:
         self.expected_f = i_f * voltage
         rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
         raw = drive.raw("field_voltage", voltage)
+        tidy()  # what was computed for 0.1 s has left much, and the letters follow each other within ms
         start = drive.read("period") + LEAD
         edge = start + self.SAMPLES + 60
         back = edge + rise + self.SAMPLES // 2
