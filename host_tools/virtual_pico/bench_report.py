@@ -226,7 +226,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         "Cycles of clk_sys, unit a under load with its main loop collecting garbage, streaming ten signals "
         "at 1000 Hz and answering requests; every worst case has arming and start-up in it. The margin is "
         "the period less the worst. The fast step is taken from the interrupt's entry to the first level "
-        "written, with the driver's acknowledgement and the words it takes in. At 10 kHz unit a's bandwidths are halved, as its delay demands. "
+        "written, with the driver's acknowledgement and the words it takes in. At 10 kHz unit a's "
+        "bandwidths are halved, as its delay demands. "
     )
     parts = (target_table(result), case_table(result), memory_lines(result), model_lines(result))
     parts += (about + NOT_MODELLED,)
