@@ -111,15 +111,16 @@ def draw(found: Comparison) -> Any:
             left=0.075, right=0.97, top=1 - 0.75 / height, bottom=0.55 / height, hspace=0.13
         )
         for axis, name in zip(axes[:, 0], found.names, strict=True):
-            for which, label, colour in (
-                ("a", found.name_a, plot.BLUE),
-                ("b", found.name_b, plot.VERMILION),
+            # The first is broad, so that it shows beneath a second that is the same.
+            for which, label, colour, width in (
+                ("a", found.name_a, plot.SKY, 2.6),
+                ("b", found.name_b, plot.VERMILION, 1.0),
             ):
                 seconds, values = found.curve(which, name)
                 if len(values) > 2 * plot.POINTS:
                     seconds, values, low, high = plot.envelope(seconds, values)
                     axis.fill_between(seconds, low, high, color=colour, alpha=0.25, lw=0)
-                axis.plot(seconds, values, color=colour, lw=1.2, label=label)
+                axis.plot(seconds, values, color=colour, lw=width, label=label)
             axis.axhline(0, color=plot.GREY, lw=0.6, zorder=1)
             axis.set_ylabel(f"{name} in {found.unit(name)}")
             axis.margins(x=0, y=0.1)

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from host_tools.log import UNITS, Array, Run, derive
-from host_tools.scenario import ENERGIES, Expectation, Phase, Scenario
+from host_tools.scenario import Chirp, Expectation, Phase, Scenario
+from host_tools.scenario_language import BANDWIDTH, ENERGIES
 
 SETTLED = 0.3  # s at the end of a phase in which "reached" values are averaged
 
@@ -33,17 +34,21 @@ def judge(run: Run, scenario: Scenario) -> list[Verdict]:
     for phase in scenario.phases:
         for each in phase.expect:
             span = spans.get(phase.name)
-            measured, ok = (None, False) if span is None else _check(run, each, *span)
-            unit = (
-                "J"
-                if each.quantity in ENERGIES
-                else UNITS.get(each.quantity) or run.units.get(each.quantity, "")
-            )
+            measured, ok = (None, False) if span is None else _check(run, each, phase.chirp, *span)
+            unit = _unit_of(run, each.quantity)
             verdicts.append(Verdict(phase.name, each.describe(), unit, measured, ok))
     return verdicts
 
 
-def _check(run: Run, rule: Expectation, start: int, stop: int) -> tuple[float | None, bool]:
+def _unit_of(run: Run, quantity: str) -> str:
+    if quantity == BANDWIDTH:
+        return "Hz"
+    return "J" if quantity in ENERGIES else UNITS.get(quantity) or run.units.get(quantity, "")
+
+
+def _check(
+    run: Run, rule: Expectation, chirp: Chirp | None, start: int, stop: int
+) -> tuple[float | None, bool]:
     """The measured value and whether it is as expected."""
     scale = float(run.header["settings"].get(rule.of, "nan")) if rule.of else 1.0
     if rule.equals is not None:
@@ -57,6 +62,9 @@ def _check(run: Run, rule: Expectation, start: int, stop: int) -> tuple[float | 
         high = float("inf") if rule.below is None else rule.below * scale
     if rule.quantity in ENERGIES:
         values = [energies(run, start, stop)[rule.quantity]]
+    elif rule.quantity == BANDWIDTH:
+        found = bandwidth(run, rule, chirp, start, stop) if chirp is not None else None
+        values = [] if found is None else [found]
     else:
         first = start if rule.last is None else stop - round(rule.last / run.t_pwm)
         values = _taken(derive(run, rule.quantity)[_within(run, first, stop)], rule.take)
@@ -65,6 +73,29 @@ def _check(run: Run, rule: Expectation, start: int, stop: int) -> tuple[float | 
     # Of many samples the one that is furthest out is shown.
     worst = max(values, key=lambda value: max(value - high, low - value))
     return worst, low <= worst <= high
+
+
+def bandwidth(run: Run, rule: Expectation, chirp: Chirp, start: int, stop: int) -> float | None:
+    """Frequency in Hz at which the gain from reference to response falls below -3 dB.
+
+    The gain is the cross spectrum by the reference's own, both smoothed over a tenth of the frequency; when
+    it stays above -3 dB, the sweep's highest frequency is returned, and the bandwidth is no less.
+    """
+    import numpy as np
+
+    inside = _within(run, start, stop)
+    if inside.sum() < 100 or rule.reference is None or rule.response is None:
+        return None
+    reference, response = (derive(run, name)[inside] for name in (rule.reference, rule.response))
+    window = np.hanning(len(reference))
+    x, y = (np.fft.rfft((each - each.mean()) * window) for each in (reference, response))
+    frequencies = np.fft.rfftfreq(len(reference), run.header["divider"] * run.t_pwm)
+    for centre in np.geomspace(1.2 * chirp.from_hz, 0.95 * chirp.to_hz, 60):
+        near = abs(frequencies - centre) <= max(0.05 * centre, 1.5 * frequencies[1])
+        power = (abs(x[near]) ** 2).sum()
+        if power > 0 and abs((y[near] * x[near].conj()).sum()) < power / 2**0.5:
+            return float(centre)
+    return chirp.to_hz
 
 
 def _taken(samples: Array, take: str) -> list[float]:

@@ -376,6 +376,7 @@ def style() -> dict[str, Any]:
         "font.family": "DejaVu Sans",
         "font.size": 9,
         "axes.edgecolor": EDGE,
+        "text.color": INK,
         "axes.labelcolor": INK,
         "axes.labelsize": 9,
         "axes.spines.top": False,

@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, exp, log, pi, sin
 from typing import Any, Protocol
 
 from eesm.cyclic import MASK, signed
 from eesm.drive import RPM
 from host_tools.errors import LINK_LOST, ToolError, UsageError
-from host_tools.scenario import Phase, Scenario
+from host_tools.scenario import Chirp, Phase, Scenario
 
 AHEAD = 0.4  # s of device time between sending a command and its period
 RAMP_STEP = 0.02  # s between the setpoints of a ramp
+CHIRP_STEP = 0.004  # s between the setpoints of a chirp: ten in a turn of the highest frequency
+CHIRP_AHEAD = 0.12  # s: the board keeps no more than some tens of commands that wait
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase
 SILENCE = 120.0  # s of this computer in which a drive that keeps its own time must get on
@@ -112,6 +114,7 @@ class _Action:
     text: str
     do: Callable[[int], None]
     waits: bool  # the board keeps it until its period
+    dense: bool = False  # one of many: only a few may wait on the board
 
 
 class GivenUp(Exception):
@@ -284,11 +287,40 @@ class Runner:
         newest = batch[-1]
         self._get_on(self._unwrap(newest.period))
         self._values = {name: newest[name] for name in self.scenario.signals}
+        self._watch(batch)
 
     def _get_on(self, period: int) -> None:
         if period > self._now:
             self._now = period
             self._moved = time.monotonic()
+
+    def _watch(self, batch: Sequence[Any]) -> None:
+        """Give the run up when a row is beyond one of the scenario's limits."""
+        if self._stopping:
+            return
+        for name, (low, high) in self.scenario.limits.items():
+            value = self._reader_of(name)
+            for row in batch:
+                if not low <= value(row) <= high:
+                    seconds = self._unwrap(row.period) * self.bench.t_pwm
+                    raise GivenUp(
+                        f"limit: {name} = {value(row):.6g} is beyond {low:g} .. {high:g} at {seconds:.4f} s"
+                    )
+
+    def _reader_of(self, name: str) -> Callable[[Any], float]:
+        """What gives a quantity of a row."""
+        slip = self.bench.bases["w_m"] / self.bench.bases["w_e"]
+        derived: dict[str, Callable[[Any], float]] = {
+            "w_m": lambda row: row["w_e"] * slip,
+            "speed_rpm": lambda row: row["w_e"] * slip / RPM,
+            "speed_ref_rpm": lambda row: row["w_m_ref"] / RPM,
+            "load": lambda row: row["load_torque"],
+            "power": lambda row: (
+                1.5 * (row["u_d"] * row["i_d"] + row["u_q"] * row["i_q"]) + row["u_f"] * row["i_f"]
+            ),
+            "power_shaft": lambda row: row["torque"] * row["w_e"] * slip,
+        }
+        return derived.get(name, lambda row: row[name])
 
     def _unwrap(self, period: int) -> int:
         """A 30-bit period near the present one, counted on."""
@@ -298,18 +330,22 @@ class Runner:
 
     def _send(self) -> None:
         """Send what has come near enough, in order."""
-        while self._actions and self._now >= self._actions[0].due - (
-            self.ahead if self._actions[0].waits else 0
-        ):
+        while self._actions and self._now >= self._actions[0].due - self._lead(self._actions[0]):
             action = self._actions.pop(0)
             late = action.waits and self._now >= action.due
             self.outcome.late += late
             self.recorder.note("command", period=self._now & MASK, due=action.due & MASK, text=action.text)
             action.do(action.due & MASK)
 
+    def _lead(self, action: _Action) -> int:
+        """Periods before its own at which a command is sent."""
+        if not action.waits:
+            return 0
+        return self.periods(CHIRP_AHEAD) if action.dense else self.ahead
+
     def _plan(self, phase: Phase, start: int) -> list[_Action]:
         """The commands of a phase in the order of their sending."""
-        return sorted(self._commands(phase, start), key=lambda each: each.due - self.ahead * each.waits)
+        return sorted(self._commands(phase, start), key=lambda each: each.due - self._lead(each))
 
     def _commands(self, phase: Phase, start: int) -> Iterator[_Action]:
         bench = self.bench
@@ -338,6 +374,23 @@ class Runner:
             values = {name: begin[name] + (to - begin[name]) * n / steps for name, to in targets.items()}
             yield from self._setpoints(values, due)
         self._reached |= targets | at_once
+        if phase.chirp is not None and phase.duration is not None:
+            yield from self._sweep(phase.chirp, phase.duration, start)
+
+    def _sweep(self, chirp: Chirp, duration: float, start: int) -> Iterator[_Action]:
+        """Setpoints about the one reached; the last of them is that one again."""
+        around = {"i_d", "i_q", "i_f"} if chirp.of in ("i_d", "i_q", "i_f") else {chirp.of}
+        centre = {name: self._reached[name] for name in around}
+        growth = log(chirp.to_hz / chirp.from_hz) / duration
+        steps = round(duration / CHIRP_STEP)
+        for n in range(1, steps):
+            seconds = n * CHIRP_STEP
+            angle = 2 * pi * chirp.from_hz * (exp(growth * seconds) - 1) / growth
+            offset = chirp.amplitude * sin(angle) if n < steps - 1 else 0.0
+            values = centre | {chirp.of: centre[chirp.of] + offset}
+            for action in self._setpoints(values, start + self.periods(seconds)):
+                action.dense = True
+                yield action
 
     def _settings_of(self, phase: Phase) -> dict[str, float]:
         """Settings that a phase changes: its own, and the slope of the drive's speed ramp."""

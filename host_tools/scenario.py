@@ -27,6 +27,18 @@
     stop = true
     until = "off"
 
+A phase can sweep its setpoint, for a bandwidth, and a file can set limits for the whole run:
+
+    [limits]
+    speed_rpm = [-100, 2500]   # beyond it the run is given up, and the drive stops in order
+
+    [[phase]]
+    name = "sweep"
+    duration = 8
+    speed_rpm = 1000
+    chirp = { of = "speed_rpm", amplitude = 20, from_hz = 0.5, to_hz = 20 }
+    expect = [{ quantity = "bandwidth_hz", reference = "w_m_ref", response = "w_m", above = 5 }]
+
 All times are device time.  The same file runs on the virtual drive, in the simulation and on a
 board: `host_tools.runner` executes it, `host_tools.figures` judges the record.
 
@@ -35,24 +47,40 @@ the value), `below` or `above`.  Quantities are logged signals, `speed_rpm`, `sp
 `load`, `power`, `power_shaft`, and the energies of the phase in J: `energy_in`, `energy_out`,
 `energy_regenerated`, `energy_braked`.  `take` says which value of the window counts: mean, min,
 max, rms, end, or all (every sample must hold); `last` is the window in s before the phase's end.
-`of = "i_f_max"` makes the numbers shares of a setting of the drive.
+`of = "i_f_max"` makes the numbers shares of a setting of the drive.  `bandwidth_hz` is where the gain
+from `reference` to `response` falls below -3 dB within the sweep.
+
+Each key with its range is in `host_tools.scenario_language`.
 """
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eesm.signals import STREAM_CHANNELS, Signals
-from eesm.table import ARRAY_ROLES, CONSTANT, TRANSIENT, signals_of
+from eesm.table import signals_of
 from host_tools.errors import UsageError
+from host_tools.scenario_language import (
+    BANDWIDTH,
+    CHIRP,
+    CURRENTS,
+    DERIVED,
+    ENERGIES,
+    EXPECT,
+    PHASE,
+    SCENARIO,
+    STREAMED,
+    Key,
+)
+from host_tools.toml_text import Place, Source
+from host_tools.toml_text import near as _near
+from host_tools.toml_text import shown as _shown
 
 FOLDER = Path(__file__).resolve().parent / "scenarios"
-# States that can end a phase (`eesm.drive.STATES`; imported here it would pull in the board's code).
-UNTIL = ("off", "ready")
 # One stream row: what the figures and the plots need.
 SIGNALS = (
     "w_e",
@@ -71,11 +99,6 @@ SIGNALS = (
     "u_f",
     "u_dc",
 )
-TAKES = ("mean", "min", "max", "rms", "end", "all")
-ENERGIES = ("energy_in", "energy_out", "energy_regenerated", "energy_braked")
-DERIVED = ("speed_rpm", "speed_ref_rpm", "load", "power", "power_shaft", "w_m")
-RATE_LOW, RATE_HIGH = 10.0, 5000.0
-DURATION_HIGH = 3600.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,8 @@ class Expectation:
     below: float | None = None
     above: float | None = None
     of: str | None = None
+    reference: str | None = None
+    response: str | None = None
 
     def describe(self) -> str:
         """The rule as a short text, such as `speed_rpm = 2000 +- 1 %`."""
@@ -102,8 +127,20 @@ class Expectation:
             rule = f"< {self.below:g}{share}"
         else:
             rule = f"> {self.above:g}{share}"
+        if self.quantity == BANDWIDTH:
+            return f"bandwidth from {self.reference} to {self.response} {rule}"
         taken = "" if self.quantity in ENERGIES else f"{self.take} of "
         return f"{taken}{self.quantity} {rule}"
+
+
+@dataclass(frozen=True)
+class Chirp:
+    """A sine on top of a setpoint, whose frequency rises by the same factor each second."""
+
+    of: str
+    amplitude: float
+    from_hz: float
+    to_hz: float
 
 
 @dataclass(frozen=True)
@@ -122,6 +159,7 @@ class Phase:
     currents: tuple[float, float, float] | None = None  # i_d, i_q, i_f in A
     load: float | None = None  # Nm
     ramp: float = 0.0  # s
+    chirp: Chirp | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
     expect: tuple[Expectation, ...] = ()
 
@@ -135,13 +173,17 @@ class Scenario:
     phases: tuple[Phase, ...]
     rate_hz: float = 1000.0
     signals: tuple[str, ...] = SIGNALS
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     file: str = ""
     text: str = ""
 
     @property
     def needs_load(self) -> bool:
         """True when the shaft must be loaded, which only a virtual bench can do by itself."""
-        return any(phase.load is not None for phase in self.phases)
+        return any(
+            phase.load is not None or (phase.chirp is not None and phase.chirp.of == "load")
+            for phase in self.phases
+        )
 
     @property
     def seconds(self) -> float:
@@ -159,43 +201,43 @@ def load(source: str | Path) -> Scenario:
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         path = FOLDER / f"{source}.toml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"No scenario {source}: {error.strerror or error}.",
-            f"give a .toml file or one of: {', '.join(names())}",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is not UTF-8 text.") from error
-    return parse(text, path.name)
+    hint = f"give a .toml file or one of: {', '.join(names())}"
+    return _Reader(Source.read(path, "scenario", hint)).scenario()
 
 
 def parse(text: str, file: str = "scenario") -> Scenario:
     """Check the text of a scenario; UsageError names file, key, value and rule."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file}: is not TOML: {error}.") from error
-    return _Reader(file).scenario(content, text)
+    return _Reader(Source(text, file)).scenario()
 
 
 class _Reader:
-    """Walks the tables of one file and complains with the full key."""
+    """Walks the tables of one file and complains with line and full key."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.numbers: dict[str, int] = {}  # of the phases, by their names
 
     def refuse(self, key: str, value: Any, rule: str) -> UsageError:
-        return UsageError(f"{self.file}: {key} = {_shown(value)}: {rule}.")
+        return self.source.refuse(self.place(key), f"{key} = {_shown(value)}: {rule}")
 
-    def scenario(self, content: dict[str, Any], text: str) -> Scenario:
-        self.only(content, "", ("name", "title", "rate_hz", "signals", "phase"))
+    def place(self, key: str) -> Place:
+        """Where a key as it is told, such as `phase "spin".expect[2].take`, stands in the file."""
+        found: list[str | int] = []
+        named = re.match(r'phase "(.*?)"(?=\.|$)', key)
+        if named:
+            found, key = ["phase", self.numbers.get(named[1], 1)], key[named.end() :]
+        for name, number in re.findall(r"(\w+)(?:\[(\d+)\])?", key):
+            found += [name, *([int(number)] if number else [])]
+        return tuple(found)
+
+    def scenario(self) -> Scenario:
+        content = self.source.content
+        self.only(content, "", SCENARIO)
         name = self.text(content, "name", "", required=True)
         phases = content.get("phase")
         if not isinstance(phases, list) or not phases:
             raise self.refuse("phase", phases, "at least one [[phase]] is needed")
-        read = tuple(self.phase(phase, f"phase[{n}]") for n, phase in enumerate(phases, 1))
+        read = tuple(self.phase(phase, n) for n, phase in enumerate(phases, 1))
         seen: set[str] = set()
         for n, phase in enumerate(read, 1):
             if phase.name in seen:
@@ -208,23 +250,23 @@ class _Reader:
             name=name,
             title=self.text(content, "title", "") or name,
             phases=read,
-            rate_hz=self.number(content, "rate_hz", "", RATE_LOW, RATE_HIGH, "Hz") or 1000.0,
+            rate_hz=self.number(content, "rate_hz", "", SCENARIO) or 1000.0,
             signals=signals,
-            file=self.file,
-            text=text,
+            limits=self.limits(content, signals),
+            file=self.source.name,
+            text=self.source.text,
         )
 
-    def phase(self, row: Any, key: str) -> Phase:
+    def phase(self, row: Any, n: int) -> Phase:
+        key = f"phase[{n}]"
         if not isinstance(row, dict):
             raise self.refuse(key, row, "a phase is a table")
-        known = tuple(Phase.__dataclass_fields__)
-        self.only(row, key, known)
+        self.only(row, key, PHASE)
         name = self.text(row, "name", key, required=True)
+        self.numbers.setdefault(name, n)
         key = f'phase "{name}"'
-        duration = self.number(row, "duration", key, 0.01, DURATION_HIGH, "s")
-        until = self.text(row, "until", key) or None
-        if until is not None and until not in UNTIL:
-            raise self.refuse(f"{key}.until", until, f"a phase can wait for {' or '.join(UNTIL)}")
+        duration = self.number(row, "duration", key, PHASE)
+        until = self.choice(row, "until", key, PHASE)
         if (duration is None) == (until is None):
             raise self.refuse(key, name, "give either duration or until")
         if "timeout" in row and until is None:
@@ -237,8 +279,8 @@ class _Reader:
             raise self.refuse(f"{key}.arm", True, "arm alone, and command in a phase that follows")
         if stop and modes:
             raise self.refuse(f"{key}.stop", True, "a stop takes no setpoint")
-        ramp = self.number(row, "ramp", key, 0.0, DURATION_HIGH, "s") or 0.0
-        load = self.number(row, "load", key, -1e5, 1e5, "N.m")
+        ramp = self.number(row, "ramp", key, PHASE) or 0.0
+        load = self.number(row, "load", key, PHASE)
         if "ramp" in row and not modes and load is None:
             raise self.refuse(f"{key}.ramp", ramp, "there is no setpoint or load to ramp")
         if ramp and "speed_rpm" in modes and "acceleration" in row.get("settings", {}):
@@ -250,14 +292,15 @@ class _Reader:
             say=self.text(row, "say", key),
             duration=duration,
             until=until,
-            timeout=self.number(row, "timeout", key, 0.01, DURATION_HIGH, "s") or 10.0,
+            timeout=self.number(row, "timeout", key, PHASE) or 10.0,
             arm=arm,
             stop=stop,
-            speed_rpm=self.number(row, "speed_rpm", key, -1e6, 1e6, "rpm"),
-            torque=self.number(row, "torque", key, -1e5, 1e5, "N.m"),
+            speed_rpm=self.number(row, "speed_rpm", key, PHASE),
+            torque=self.number(row, "torque", key, PHASE),
             currents=self.currents(row, key),
             load=load,
             ramp=ramp,
+            chirp=self.chirp(row, key, duration, modes, load),
             settings=self.settings(row, key),
             expect=self.expectations(row, key, duration),
         )
@@ -268,9 +311,47 @@ class _Reader:
         given, key = row["currents"], f"{key}.currents"
         if not isinstance(given, dict):
             raise self.refuse(key, given, "is a table { i_d, i_q, i_f } in A")
-        self.only(given, key, ("i_d", "i_q", "i_f"))
-        i_d, i_q = (self.number(given, name, key, -1e4, 1e4, "A") or 0.0 for name in ("i_d", "i_q"))
-        return i_d, i_q, self.number(given, "i_f", key, 0.0, 1e3, "A") or 0.0
+        self.only(given, key, CURRENTS)
+        i_d, i_q, i_f = (self.number(given, name, key, CURRENTS) or 0.0 for name in CURRENTS)
+        return i_d, i_q, i_f
+
+    def chirp(
+        self, row: dict[str, Any], key: str, duration: float | None, modes: list[str], load: float | None
+    ) -> Chirp | None:
+        if "chirp" not in row:
+            return None
+        given, inside = row["chirp"], f"{key}.chirp"
+        if not isinstance(given, dict):
+            raise self.refuse(inside, given, "is a table { of, amplitude, from_hz, to_hz }")
+        self.only(given, inside, CHIRP)
+        for name in CHIRP:
+            if name not in given:
+                raise self.refuse(inside, given, f"{name} is missing")
+        of = self.choice(given, "of", inside, CHIRP) or ""
+        if duration is None:
+            raise self.refuse(inside, of, "a phase that sweeps needs a duration")
+        set_by = "currents" if of in CURRENTS else of
+        if set_by not in modes and not (of == "load" and load is not None):
+            raise self.refuse(f"{inside}.of", of, f"has no setpoint in this phase: give {set_by}")
+        if row.get("ramp"):
+            raise self.refuse(f"{key}.ramp", row["ramp"], "a phase that sweeps begins at its setpoint")
+        numbers = [self.number(given, name, inside, CHIRP) or 0.0 for name in CHIRP if name != "of"]
+        if numbers[2] <= numbers[1]:
+            raise self.refuse(f"{inside}.to_hz", numbers[2], f"is not above from_hz ({numbers[1]:g} Hz)")
+        return Chirp(of, *numbers)
+
+    def limits(self, content: dict[str, Any], signals: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+        given = content.get("limits", {})
+        if not isinstance(given, dict):
+            raise self.refuse("limits", given, "is a table of name = [low, high]")
+        usable = (*signals, *DERIVED)
+        for name, pair in given.items():
+            if name not in usable:
+                raise self.refuse(f"limits.{name}", pair, f"is not logged{_near(name, usable)}")
+            numbers = isinstance(pair, list) and all(type(each) in (int, float) for each in pair)
+            if not numbers or len(pair) != 2 or not pair[0] < pair[1]:
+                raise self.refuse(f"limits.{name}", pair, "is [low, high]")
+        return {name: (float(low), float(high)) for name, (low, high) in given.items()}
 
     def settings(self, row: dict[str, Any], key: str) -> dict[str, float]:
         from eesm.parameters import SETTINGS
@@ -282,8 +363,9 @@ class _Reader:
         for name, value in given.items():
             if name not in SETTINGS:
                 raise self.refuse(f"{key}.{name}", value, f"no such setting{_near(name, SETTINGS)}")
-            unit, low, high = SETTINGS[name][:3]
-            read[name] = self.number(given, name, key, low, high, unit) or 0.0
+            unit, low, high, meaning = SETTINGS[name]
+            keys = {name: Key("number", meaning, low, high, unit)}
+            read[name] = self.number(given, name, key, keys) or 0.0
         return read
 
     def expectations(self, row: dict[str, Any], key: str, duration: float | None) -> tuple[Expectation, ...]:
@@ -295,19 +377,17 @@ class _Reader:
     def expectation(self, row: Any, key: str, duration: float | None) -> Expectation:
         if not isinstance(row, dict):
             raise self.refuse(key, row, "is a table")
-        self.only(row, key, tuple(Expectation.__dataclass_fields__))
+        self.only(row, key, EXPECT)
         quantity = self.text(row, "quantity", key, required=True)
-        take = self.text(row, "take", key) or "mean"
-        if take not in TAKES:
-            raise self.refuse(f"{key}.take", take, f"is one of {', '.join(TAKES)}")
-        last = self.number(row, "last", key, 0.001, DURATION_HIGH, "s")
+        take = self.choice(row, "take", key, EXPECT) or "mean"
+        last = self.number(row, "last", key, EXPECT)
         if last is not None and duration is not None and last > duration:
             raise self.refuse(f"{key}.last", last, f"is longer than the phase ({duration:g} s)")
         rules = [rule for rule in ("equals", "below", "above") if rule in row]
         if len(rules) != 1:
             raise self.refuse(key, quantity, "give one of equals, below, above")
-        numbers = {rule: self.number(row, rule, key, -1e12, 1e12, "") for rule in rules}
-        widths = {w: self.number(row, w, key, 0.0, 1e12, "") for w in ("tolerance", "percent")}
+        numbers = {rule: self.number(row, rule, key, EXPECT) for rule in rules}
+        widths = {w: self.number(row, w, key, EXPECT) for w in ("tolerance", "percent")}
         given = [width for width in widths if widths[width] is not None]
         if ("equals" in rules) != (len(given) == 1):
             raise self.refuse(key, quantity, "equals takes either tolerance or percent, the others none")
@@ -319,7 +399,14 @@ class _Reader:
 
             if of not in SETTINGS:
                 raise self.refuse(f"{key}.of", of, f"no such setting{_near(of, SETTINGS)}")
-        return Expectation(quantity=quantity, take=take, last=last, of=of, **numbers, **widths)
+        ends = {name: self.text(row, name, key) or None for name in ("reference", "response")}
+        if (quantity == BANDWIDTH) != all(ends.values()) or (quantity != BANDWIDTH and any(ends.values())):
+            raise self.refuse(
+                key, quantity, f"reference and response belong to {BANDWIDTH}, which needs both"
+            )
+        sweep = {"reference": ends["reference"], "response": ends["response"]}
+        rules = {**numbers, **widths}
+        return Expectation(quantity, take, last, of=of, **rules, **sweep)  # pyright: ignore[reportArgumentType]
 
     def order(self, phases: tuple[Phase, ...]) -> None:
         """Commands must come in an order that the drive can obey."""
@@ -349,9 +436,7 @@ class _Reader:
         given = content.get("signals", list(SIGNALS))
         if not isinstance(given, list) or not given:
             raise self.refuse("signals", given, "is a list of signal names")
-        table = signals_of(Signals)
-        unusable = (*ARRAY_ROLES, CONSTANT, TRANSIENT)
-        streamed = [name for name, signal in table.items() if signal.role not in unusable]
+        table, streamed = signals_of(Signals), STREAMED
         for name in given:
             if name not in table:
                 raise self.refuse("signals", name, f"no such signal{_near(name, streamed)}")
@@ -365,16 +450,20 @@ class _Reader:
 
     def quantities(self, phases: tuple[Phase, ...], signals: tuple[str, ...]) -> None:
         """Every expectation must be about something that is logged."""
-        usable = (*signals, *DERIVED, *ENERGIES)
+        usable = (*signals, *DERIVED, *ENERGIES, BANDWIDTH)
         for phase in phases:
             for n, each in enumerate(phase.expect, 1):
-                if each.quantity not in usable:
-                    key = f'phase "{phase.name}".expect[{n}].quantity'
-                    raise self.refuse(key, each.quantity, f"is not logged{_near(each.quantity, usable)}")
+                key = f'phase "{phase.name}".expect[{n}]'
+                for name in ("quantity", "reference", "response"):
+                    value = getattr(each, name)
+                    if value is not None and value not in usable:
+                        raise self.refuse(f"{key}.{name}", value, f"is not logged{_near(value, usable)}")
+                if each.quantity == BANDWIDTH and phase.chirp is None:
+                    raise self.refuse(f"{key}.quantity", each.quantity, "needs a chirp in this phase")
 
     # --- single values ------------------------------------------------------------------------
 
-    def only(self, row: dict[str, Any], key: str, known: tuple[str, ...]) -> None:
+    def only(self, row: dict[str, Any], key: str, known: Mapping[str, Key]) -> None:
         for name in row:
             if name not in known:
                 where = f"{key}.{name}" if key else name
@@ -384,7 +473,7 @@ class _Reader:
         where = f"{key}.{name}" if key else name
         if name not in row:
             if required:
-                raise UsageError(f"{self.file}: {where}: is missing.")
+                raise self.source.refuse(self.place(where), f"{where}: is missing")
             return ""
         if not isinstance(row[name], str) or not row[name].strip():
             raise self.refuse(where, row[name], "is a text")
@@ -396,28 +485,20 @@ class _Reader:
             raise self.refuse(f"{key}.{name}", value, "is true or false")
         return value
 
-    def number(
-        self, row: dict[str, Any], name: str, key: str, low: float, high: float, unit: str
-    ) -> float | None:
+    def choice(self, row: dict[str, Any], name: str, key: str, keys: Mapping[str, Key]) -> str | None:
+        value = self.text(row, name, key)
+        known = keys[name].choices
+        if value and value not in known:
+            raise self.refuse(f"{key}.{name}", value, f"is one of {', '.join(known)}{_near(value, known)}")
+        return value or None
+
+    def number(self, row: dict[str, Any], name: str, key: str, keys: Mapping[str, Key]) -> float | None:
         if name not in row:
             return None
         value, where = row[name], f"{key}.{name}" if key else name
+        low, high, unit = keys[name].low, keys[name].high, keys[name].unit
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refuse(where, value, f"is a number{' in ' + unit if unit else ''}")
         if not low <= value <= high:  # also refuses nan
             raise self.refuse(where, value, f"lies outside {low:g} .. {high:g} {unit}".rstrip())
         return float(value)
-
-
-def _shown(value: Any) -> str:
-    """A value as it stood in the file, shortened."""
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _near(name: Any, known: Any) -> str:
-    """A guess at what was meant."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(name), list(known), 1)
-    return f", do you mean {near[0]}?" if near else ""

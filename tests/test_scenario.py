@@ -1,8 +1,12 @@
 """Scenarios: what is accepted, and that a refusal names file, key, value and rule."""
 
+import json
+import re
+import tomllib
+
 import pytest
 
-from host_tools import scenario
+from host_tools import scenario, scenario_language
 from host_tools.errors import USAGE, UsageError
 
 ARM = '[[phase]]\nname = "arm"\narm = true\nuntil = "ready"\n'
@@ -43,7 +47,7 @@ REFUSALS = {
     "duration = -1\nspeed_rpm = 5": ('phase "spin".duration = -1: lies outside 0.01 .. 3600 s',),
     "speed_rpm = 5": ("phase \"spin\" = 'spin': give either duration or until",),
     "duration = 1\nuntil = 'off'": ("give either duration or until",),
-    "until = 'running'": ("phase \"spin\".until = 'running': a phase can wait for off or ready",),
+    "until = 'running'": ("phase \"spin\".until = 'running': is one of off, ready",),
     "duration = 1\ntimeout = 3": ('phase "spin".timeout = 3: belongs to until',),
     "duration = 1\nspeed_rpm = 5\ntorque = 1": ("one setpoint a phase",),
     "duration = 1\narm = true": ('phase "spin".arm = true: the drive is armed already',),
@@ -68,6 +72,20 @@ REFUSALS = {
     "duration = 1\nexpect = [{ quantity = 'i_f', below = 1, of = 'i_f_mxa' }]": ("do you mean i_f_max?",),
     "duration = 1\nexpect = [{ quantity = 'i_x', below = 1 }]": ("quantity = 'i_x': is not logged",),
     "duration = 1\nexpect = 5": ("expect = 5: is a list of tables",),
+    "duration = 1\nspeed_rpm = 5\nchirp = { of = 'speed', amplitude = 1, from_hz = 1, to_hz = 9 }": (
+        "spin.toml:10: phase \"spin\".chirp.of = 'speed': is one of speed_rpm",
+        "do you mean speed_rpm?",
+    ),
+    "duration = 1\nspeed_rpm = 5\nchirp = { of = 'torque', amplitude = 1, from_hz = 1, to_hz = 9 }": (
+        "has no setpoint in this phase: give torque",
+    ),
+    "duration = 1\nspeed_rpm = 5\nchirp = { of = 'speed_rpm', amplitude = 1, from_hz = 9, to_hz = 1 }": (
+        "chirp.to_hz = 1.0: is not above from_hz (9 Hz)",
+    ),
+    "duration = 1\nexpect = [\n  { quantity = 'i_f', below = 1 },\n  { quantity = 'i_q', below = 'x' },\n]": (
+        "spin.toml:11: phase \"spin\".expect[2].below = 'x': is a number",
+    ),
+    "duration = 1\nexpect = [{ quantity = 'bandwidth_hz', above = 1 }]": ("which needs both",),
 }
 
 
@@ -75,7 +93,7 @@ REFUSALS = {
 def test_refusals_name_file_key_value_and_rule(lines):
     with pytest.raises(UsageError) as refused:
         scenario.parse(spin(lines), "spin.toml")
-    assert refused.value.message.startswith("spin.toml: ")
+    assert re.match(r"spin\.toml:\d+: ", refused.value.message)
     assert refused.value.code == USAGE
     for part in REFUSALS[lines]:
         assert part in refused.value.message
@@ -118,3 +136,34 @@ def test_rules_read_as_sentences():
     assert "all of speed_rpm = 2000 ± 1 %" in rules
     assert "energy_regenerated > 5" in rules
     assert "all of i_f < 0.02 i_f_max" in rules
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("speed = [0, 1]", "x.toml:3: limits.speed = [0, 1]: is not logged, do you mean"),
+        ("i_q = [1, 0]", "x.toml:3: limits.i_q = [1, 0]: is [low, high]"),
+        ("i_q = 5", "limits.i_q = 5: is [low, high]"),
+    ],
+)
+def test_limits_that_are_refused(line, part):
+    with pytest.raises(UsageError) as refused:
+        scenario.parse(f'name = "x"\n[limits]\n{line}\n{ARM}{STOP}', "x.toml")
+    assert part in refused.value.message
+
+
+def test_the_schema_beside_the_examples_is_this_languages():
+    """`eesm run --schema > host_tools/scenarios/scenario.schema.json` when this fails."""
+    kept = json.loads((scenario.FOLDER / "scenario.schema.json").read_text())
+    assert kept == json.loads(json.dumps(scenario_language.schema()))
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_each_example_fits_the_schema_and_names_it(name):
+    found = scenario.load(name)
+    assert found.text.startswith("#:schema scenario.schema.json\n")
+    properties = scenario_language.schema()["properties"]
+    assert set(tomllib.loads(found.text)) <= set(properties)
+    phase = properties["phase"]["items"]["properties"]
+    for row in tomllib.loads(found.text)["phase"]:
+        assert set(row) <= set(phase)

@@ -53,7 +53,7 @@ def demo(unit: str, scenario: str, out: Path | None, board: str, seed: int, fast
 
     chosen = scenarios.load(scenario)
     shown = console()
-    with _progress(shown, len(chosen.phases)) as progress:
+    with show_progress(shown, len(chosen.phases)) as progress:
         result = demonstrate(
             unit,
             chosen,
@@ -65,7 +65,7 @@ def demo(unit: str, scenario: str, out: Path | None, board: str, seed: int, fast
             show=progress.show,
             on_progress=progress.on_progress,
         )
-    _print_result(shown, result)
+    print_result(shown, result)
     return result.code
 
 
@@ -91,32 +91,40 @@ def simulate(scenario: str, unit: str, out: Path, seed: int, board: str | None) 
       eesm simulate demo --board rpi_pico
     """
     from host_tools import scenario as scenarios
+
+    chosen = scenarios.load(scenario)
+    shown = console()
+    with show_progress(shown, len(chosen.phases)) as progress:
+        result = run_simulated(chosen, unit, board, seed, out, progress)
+    print_result(shown, result)
+    return result.code
+
+
+def run_simulated(
+    scenario: Any, unit: str, board: str | None, seed: int, out: Path, progress: _Progress
+) -> Any:
+    """A scenario on the simulation; MissingExtra without its packages."""
     from host_tools.demo import linking, load_unit, require_results
     from host_tools.errors import MissingExtra
     from host_tools.execution import execute
 
-    chosen = scenarios.load(scenario)
-    shown = console()
     require_results()
     began = time.monotonic()
-    with _progress(shown, len(chosen.phases)) as progress:
-        progress.tell(f"Compiling unit {unit}")
-        try:
-            from host_tools.simulate import Simulation
-        except ImportError as error:
-            raise MissingExtra(error.name or "numba", "sim", "The simulation") from error
-        with linking():
-            bench = Simulation(load_unit(unit, board), seed)
-        result = execute(
-            chosen,
-            bench,  # pyright: ignore[reportArgumentType]
-            out,
-            setup_s=time.monotonic() - began,
-            on_progress=progress.on_progress,
-            on_write=lambda name: progress.tell(f"Writing {name}"),
-        )
-    _print_result(shown, result)
-    return result.code
+    progress.tell(f"Compiling unit {unit}")
+    try:
+        from host_tools.simulate import Simulation
+    except ImportError as error:
+        raise MissingExtra(error.name or "numba", "sim", "The simulation") from error
+    with linking():
+        bench = Simulation(load_unit(unit, board), seed)
+    return execute(
+        scenario,
+        bench,  # pyright: ignore[reportArgumentType]
+        out,
+        setup_s=time.monotonic() - began,
+        on_progress=progress.on_progress,
+        on_write=lambda name: progress.tell(f"Writing {name}"),
+    )
 
 
 @click.command(short_help="Keep a virtual drive running to play with.")
@@ -294,7 +302,7 @@ class _Progress:
 
 
 @contextmanager
-def _progress(shown: Any, phases: int) -> Iterator[_Progress]:
+def show_progress(shown: Any, phases: int) -> Iterator[_Progress]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     with Progress(
@@ -308,7 +316,7 @@ def _progress(shown: Any, phases: int) -> Iterator[_Progress]:
         yield _Progress(shown, bar, phases)
 
 
-def _print_result(shown: Any, result: Any) -> None:
+def print_result(shown: Any, result: Any) -> None:
     """A table of the phases and the verdict."""
     from rich.markup import escape
     from rich.table import Table

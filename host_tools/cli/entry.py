@@ -32,6 +32,7 @@ COMMANDS = (
     ("Move it", "current", "motion", "Impose i_d, i_q and i_f, for bench work."),
     ("Move it", "tune", "tune", "Measure step responses beside the model's; set bandwidths."),
     ("Move it", "stop", "motion", "Stop whatever runs, in order."),
+    ("Record it", "run", "run", "Run a scenario on any bench: pass or fail, and a report."),
     ("Record it", "log", "record", "Stream signals into a file that survives anything."),
     ("Record it", "capture", "record", "Record every PWM period around a trigger."),
     ("Record it", "convert", "record", "Write a log as Parquet, CSV or MDF4."),
