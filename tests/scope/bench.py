@@ -106,15 +106,18 @@ class Bench:
             answer = link.getresponse()
             return answer.status, answer.read()
 
-    def page(self, name):
-        """A page without a browser."""
-        return PlainPage(self.server, name)
+    def page(self, name, queue=None):
+        """A page without a browser, which answers pings and keeps what comes until it is asked for.
+
+        With a `queue` of so many messages it takes no more than those: a page that has stopped.
+        """
+        return PlainPage(self.server, name, queue)
 
 
 class PlainPage:
     """One websocket: `ask`, and what came meanwhile in `words` and `batches`."""
 
-    def __init__(self, server, name):
+    def __init__(self, server, name, queue):
         self.words = []
         self.batches = []
         self._number = 0
@@ -122,6 +125,7 @@ class PlainPage:
         self._open = connect(
             f"ws://127.0.0.1:{server.port}/{server.token}/live?page={name}",
             max_size=None,
+            max_queue=queue,
             open_timeout=PATIENCE,
         )
         self._socket = self._open.__enter__()

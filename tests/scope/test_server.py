@@ -219,7 +219,7 @@ def test_a_fault_is_told_with_its_remedy_and_stays_until_cleared(bench):
 
 
 def test_the_log_has_what_a_slow_page_misses(bench):
-    with bench.page("slow") as slow, bench.page("recording") as page:
+    with bench.page("slow", 4) as slow, bench.page("recording") as page:
         assert slow.ask("want", names=["i_q"])["ok"]
         assert page.ask("want", names=["i_q", "i_d"])["ok"]
         page.wait(lambda said: said.get("layout", {}).get("names") == ["i_d", "i_q"])
@@ -322,7 +322,7 @@ def test_closing_stops_the_motor(tmp_path, micropython):
 
 
 def test_a_page_that_takes_nothing_is_bounded_and_the_others_get_all(bench):
-    with bench.page("stuck") as stuck, bench.page("quick") as quick:
+    with bench.page("stuck", 4) as stuck, bench.page("quick") as quick:
         assert stuck.ask("want", names=["i_q"])["ok"]
         assert quick.ask("want", names=["i_q"])["ok"]
         hub = bench.server.hub
