@@ -599,3 +599,19 @@ def test_a_dead_encoder_that_flickers_is_named():
     bench.drive.read = flickering
     assert bench.run(0.02, lambda: bench.drive.state == FAULT), bench.story()
     assert bench.names() == ["ROTOR_BLOCKED"], bench.story()
+
+
+@pytest.mark.parametrize("apart", [1, 3, 5])  # ticks from look to look, as on a busy board
+@pytest.mark.parametrize("died", range(0, 20, 4))  # periods after a look
+def test_an_encoder_that_dies_between_two_looks_is_named(apart, died):
+    bench = spin()
+    look = apart * states.TICK_PERIODS
+    for k in range(24):
+        bench.loop.run(died if k == 3 else 0)
+        if k == 3:
+            bench.loop.inject("encoder_lost")
+        bench.loop.run(look - (died if k == 3 else 0))
+        bench.drive.host_seen()
+        bench.drive.tick()
+        bench.mailbox.pump()
+    assert {"ROTOR_BLOCKED", "PHASE_OVERCURRENT"} & set(bench.names()), bench.story()

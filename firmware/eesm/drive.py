@@ -112,6 +112,7 @@ class Drive:
         self._looked = 0  # period, position and counts a period when the encoder was last seen to move
         self._place = 0
         self._pace = 0.0
+        self._latest = 0.0  # of the last look alone
         self._stood = 0  # looks since
         self._sensed = 0  # period of the last look at the converter
         self._looks = 0
@@ -611,7 +612,7 @@ class Drive:
         counts, expected = self.settings["encoder_counts"], self._pace * passed
         moved = (position - self._place + counts // 2) % counts - counts // 2
         # A dead count may still flicker between its neighbours.
-        if passed <= 10 * TICK_PERIODS and 8 * abs(moved) < expected < counts // 2:
+        if passed <= 20 * TICK_PERIODS and 8 * abs(moved) < expected < counts // 2:
             self._stood += 1
             if self._stood >= 2 and expected > 12:
                 raise Failed(
@@ -624,7 +625,9 @@ class Drive:
         w_m = abs(self.si("w_e")) / self.settings["pole_pairs"]
         if w_m < 0.05 * self.settings["w_m_max"]:
             w_m = 0.0
-        self._pace = w_m / (2 * pi) * counts / self.settings["f_pwm"]
+        pace = w_m / (2 * pi) * counts / self.settings["f_pwm"]
+        # The speed of a look in which the count died has fallen already; that of the one before has not.
+        self._pace, self._latest = max(pace, self._latest), pace
 
     def _watch_sensors(self):
         """A converter that gives the same count again and again while another one moves far is stuck.
@@ -668,7 +671,7 @@ class Drive:
     def _begin_watching(self):
         """What was seen before this state says nothing about it."""
         self._looked = self._sensed = self.now
-        self._place, self._pace, self._stood = self.read("position"), 0.0, 0
+        self._place, self._pace, self._latest, self._stood = self.read("position"), 0.0, 0.0, 0
         self._still[0] = self._still[1] = self._still[2] = 0
         self._forget_sensors()
 
