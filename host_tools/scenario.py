@@ -202,7 +202,7 @@ def load(source: str | Path) -> Scenario:
     if path.suffix != ".toml" and not path.exists():
         path = FOLDER / f"{source}.toml"
     hint = f"give a .toml file or one of: {', '.join(names())}"
-    return _Reader(Source.read(path, "scenario", hint)).scenario()
+    return _Reader(Source.read(path, "scenario", hint, str(source))).scenario()
 
 
 def parse(text: str, file: str = "scenario") -> Scenario:

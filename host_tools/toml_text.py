@@ -43,12 +43,12 @@ class Source:
             raise UsageError(f"{name}:{line}: is not TOML: {said}.", "correct that line") from error
 
     @classmethod
-    def read(cls, path: Path, what: str, hint: str = "") -> Source:
-        """Read a file; UsageError when it is not there or no text."""
+    def read(cls, path: Path, what: str, hint: str = "", asked: str = "") -> Source:
+        """Read a file, which was `asked` for by that name; UsageError when it is not there or no text."""
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"No {what} {path}: {error.strerror or error}.", hint) from error
+            raise UsageError(f"No {what} {asked or path}: {error.strerror or error}.", hint) from error
         except UnicodeDecodeError as error:
             raise UsageError(f"{path}: is not UTF-8 text.", "save it as UTF-8") from error
         return cls(text, path.name)
