@@ -13,6 +13,7 @@ import sys
 
 MANIFEST = "manifest.json"
 TURNS = 8  # of the main loop between two looks whether it is to end
+CALM = 100  # periods without a letter: a board takes some ms for what a host sends
 
 
 def find_gap():
@@ -111,6 +112,8 @@ def turn(driver, drive, mailbox, link):
                 pump()
             if not drive.urgent or driver.waits:
                 serve()
+            elif mailbox.calm(CALM):
+                link.listen()
         if driver.silent and drive.state != drive.IN_FAULT:
             drive.fail("PERIODS_STOPPED", "no period has come for more than 20 ms")
 

@@ -22,6 +22,7 @@ from eesm.drive import FAULT, HOLDS, OFF, Refused
 from eesm.mailbox import MailboxFull
 
 READ_SIZE = 256  # bytes taken from the port in one turn
+INBOX = 8  # requests that are kept while there is no time for them
 REQUESTS_A_TURN = 2
 FRAMES_A_TURN = 8  # of a drive whose periods wait for the main loop; others send one
 OUTBOX = 4  # frames that may wait for the port before no more requests are read
@@ -165,6 +166,19 @@ class Link:
             self._answer(kind, sequence, b"")
         if self._quit and not self.outbox:
             self.drive.driver.quit()
+
+    def listen(self):
+        """Obey a stop at once and keep the rest for later: while the drive is urgent, no answer has time."""
+        if len(self._inbox) >= INBOX:
+            return
+        data = self.port.read(READ_SIZE)
+        if not data:
+            return
+        self._inbox += self.decoder.feed(data)
+        for message in self._inbox:
+            if message[0] == wire.STOP:
+                self.drive.stop()
+                return
 
     def left(self):
         """True when a host has asked for the prompt and has its answer: the main loop ends."""

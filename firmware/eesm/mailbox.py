@@ -78,6 +78,12 @@ class Mailbox:
         """True while the kernel has not taken the letter in the box."""
         return int(self.block[self._sequence]) != int(self.block[self._taken])
 
+    def calm(self, periods):
+        """True when the kernel has taken its letter and no other is due within so many periods."""
+        if self.waiting():
+            return False
+        return not self.queue or signed(self.queue[0][0] - int(self.block[self._period])) > periods
+
     def idle(self):
         """True when nothing waits, neither in the queue nor in the box."""
         return not self.queue and not self.waiting()
