@@ -131,7 +131,7 @@ class Signals(SignalSet):
     i_b: int = per_unit(state, "i", "A", "current of phase b, into the machine")
     i_f: int = per_unit(state, "i_f", "A", "field current")
     u_dc: int = state("u", 15, 0, Q15_MAX, "V", "dc-link voltage", 16384)
-    inv_u_dc: int = state("per_u", 13, 8192, Q15_MAX, "1/V", "reciprocal of the dc-link voltage", 8192)
+    inv_u_dc: int = state("per_u", 13, 0, Q15_MAX, "1/V", "reciprocal of the dc-link voltage", 8192)
     count_gain: int = transient("one", 0, 0, Q15_MAX, "1", "PWM counts per volt, 2**28 >> pwm_shift of them")
     u_max: int = transient("u", 15, 0, Q15_MAX, "V", "longest voltage vector that can be made")
     k_u_max: int = parameter("one", 15, 0, Q15_MAX, "1", "usable voltage vector over u_dc", 17000)

@@ -1,7 +1,7 @@
 """Converter counts to currents and dc-link voltage."""
 
 from eesm.signals import Q15_MAX, Signals
-from eesm.stages.fixed import sat15
+from eesm.stages.fixed import sat15, within
 
 
 def sense(s: Signals) -> None:
@@ -18,17 +18,14 @@ def sense(s: Signals) -> None:
 def invert_u_dc(s: Signals) -> None:
     """Reciprocal of u_dc by one Newton step a period: r += r * (1 - u_dc * r).
 
-    The error squares every period: a 10 % step of u_dc leaves 1 %, then 0.01 %.  PWM counts per volt
+    The error squares every period: a 10 % step of u_dc leaves 1 %, then 0.01 %.  No period more than halves
+    the reciprocal, so one that is above its least, 8192, never falls to half of that.  PWM counts per volt
     follow, for the legs and the exciter alike.
     """
     error = (0x10000000 - s.u_dc * s.inv_u_dc) >> 13
-    if error < -Q15_MAX:
-        error = -Q15_MAX
-    inverse = s.inv_u_dc + ((s.inv_u_dc * error) >> 15)
-    if inverse > Q15_MAX:
-        inverse = Q15_MAX
-    elif inverse < 8192:
-        inverse = 8192
+    if error < -0x4000:
+        error = -0x4000
+    inverse = within(s.inv_u_dc + ((s.inv_u_dc * error) >> 15), Q15_MAX)
     s.inv_u_dc = inverse
     s.count_gain = (inverse * s.pwm_top) >> s.pwm_shift
     s.u_max = (s.u_dc * s.k_u_max) >> 15
