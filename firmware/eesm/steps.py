@@ -15,7 +15,7 @@ from eesm.stages.flux import find_flux, find_torque_flux
 from eesm.stages.guard import guard, watch
 from eesm.stages.mailbox import take_mailbox
 from eesm.stages.measure import measure
-from eesm.stages.modulate import choose_voltage, modulate
+from eesm.stages.modulate import modulate
 from eesm.stages.record import capture, stream
 from eesm.stages.reference import choose_field, choose_i_q, limit_current, limit_torque
 from eesm.stages.sense import invert_u_dc, sense
@@ -39,7 +39,6 @@ def fast_step(s: Signals) -> None:
     limit_exciter(s)
     control_field(s)
     control_current(s)
-    choose_voltage(s)
     modulate(s)
     excite(s)
     measure(s)

@@ -1,7 +1,8 @@
 """Current control along d and q with the voltage limit between them."""
 
-from eesm.signals import BRIDGE_CURRENT, Q15_MAX, Signals
+from eesm.signals import BRIDGE_CURRENT, BRIDGE_VOLTAGE, Q15_MAX, Signals
 from eesm.stages.fixed import amplify, root_of, sat, sat15, sat30
+from eesm.stages.transforms import turn_voltage
 
 # The share of u_max that d may take, Q15: 0.95, which leaves q 0.31 at right angles to it.  Were it all, an
 # i_q so long that its voltage alone fills u_d could not be shortened any more.
@@ -9,7 +10,8 @@ D_SHARE = 31130
 
 
 def control_current(s: Signals) -> None:
-    """u_d, u_q for the current references, d first (but for D_SHARE), within the circle of radius u_max.
+    """u_d, u_q for the current references, d first (but for D_SHARE), within the circle of radius u_max,
+    turned to where they act; without current control none, or the test voltage of bridge mode 3.
 
     Internal-model control with full decoupling: sigma*L_d in the d gain, the exciter's realised
     voltage fed forward (so it stays exact while the exciter saturates), both rotational
@@ -56,6 +58,7 @@ def control_current(s: Signals) -> None:
         s.q_push = q_push
         s.d_integral = sat30(s.d_integral + d_growth)
         s.q_integral = sat30(s.q_integral + q_growth)
+        turn_voltage(s)
     else:
         s.u_d = 0
         s.u_q = 0
@@ -64,3 +67,8 @@ def control_current(s: Signals) -> None:
         s.d_integral = 0
         s.q_integral = 0
         s.saturated = 0
+        s.u_alpha = 0
+        s.u_beta = 0
+        if s.bridge_mode == BRIDGE_VOLTAGE:
+            s.u_alpha = s.u_alpha_test
+            s.u_beta = s.u_beta_test

@@ -1,23 +1,9 @@
 """Stator voltage to compare counts."""
 
-from eesm.signals import (
-    BRIDGE_SHORT,
-    BRIDGE_VOLTAGE,
-    GATE_INVERTER,
-    Signals,
-)
+from eesm.signals import BRIDGE_SHORT, GATE_INVERTER, Signals
 from eesm.stages.fixed import amplify, sat, within
-from eesm.stages.transforms import turn_voltage
 
 SQRT3_HALF = 28378  # sqrt(3)/2, Q15
-
-
-def choose_voltage(s: Signals) -> None:
-    """The controllers' voltage, or the test voltage of bridge mode 3."""
-    turn_voltage(s)
-    if s.bridge_mode == BRIDGE_VOLTAGE:
-        s.u_alpha = s.u_alpha_test
-        s.u_beta = s.u_beta_test
 
 
 def make_up(s: Signals, current: int) -> int:
@@ -60,7 +46,7 @@ def modulate(s: Signals) -> None:
         a = a + centre + make_up(s, i_a)
         b = b + centre + make_up(s, i_b - half)
         c = c + centre + make_up(s, -i_b - half)
-        if highest - lowest > (s.pwm_top << 12) - (s.dead_count << 1):
+        if (s.pwm_top << 12) - (s.dead_count << 1) - highest + lowest < 0:
             a = within(a, s.pwm_top << 12)
             b = within(b, s.pwm_top << 12)
             c = within(c, s.pwm_top << 12)
