@@ -22,13 +22,12 @@ def read_encoder(s: Signals) -> None:
             s.position = 0
     position = s.position + ((s.encoder_raw - s.encoder_last + 0x8000) & 0xFFFF) - 0x8000
     s.encoder_last = s.encoder_raw
-    if position >= s.encoder_counts:
-        position = position - s.encoder_counts
-        if position >= s.encoder_counts:
-            position = 0
-    elif position < 0:
-        position = position + s.encoder_counts
+    if (position | s.encoder_counts - 1 - position) < 0:
         if position < 0:
+            position = position + s.encoder_counts
+        else:
+            position = position - s.encoder_counts
+        if (position | s.encoder_counts - 1 - position) < 0:
             position = 0
     s.position = position
     coarse = ((position * s.encoder_gain_high) & 0x7FFF) << 15
