@@ -577,7 +577,8 @@ def test_a_slow_turn_of_the_main_loop_does_not_blame_the_encoder():
 def test_a_sensor_lost_at_speed_ends_in_a_fault(fault, name):
     bench = spin(rpm=600.0)
     bench.loop.inject(fault)
-    assert bench.run(0.125, lambda: bench.drive.state == FAULT), bench.story()
+    looks = (states.STUCK_LOOKS + 4) * states.TICK_PERIODS / bench.kernel.settings["f_pwm"]
+    assert bench.run(looks, lambda: bench.drive.state == FAULT), bench.story()
     assert {name, "PHASE_OVERCURRENT", "FIELD_OVERCURRENT"} & set(bench.names())
 
 

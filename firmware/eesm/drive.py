@@ -117,7 +117,8 @@ class Drive:
         self._sensed = 0  # period of the last look at the converter
         self._looks = 0
         self._counts = [0, 0, 0]  # of the converter at the last look
-        self._low = [0, 0, 0]  # lowest and highest of a window of looks
+        self._span = 0  # furthest that one has moved in the window of looks before this one
+        self._low = [0, 0, 0]  # lowest and highest of this one
         self._high = [0, 0, 0]
         self._still = [0, 0, 0]  # looks in which each has not changed
         self._weak = 0
@@ -647,24 +648,25 @@ class Drive:
             counts[k] = count
             low[k] = min(low[k], count)
             high[k] = max(high[k], count)
+        moved = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
+        furthest = max(moved, self._span)
         self._looks += 1
-        if self._looks < STUCK_LOOKS:
-            return
-        furthest = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
-        self._forget_sensors()
+        if self._looks >= STUCK_LOOKS // 2:
+            self._forget_sensors(moved)
         if furthest <= MOVED_COUNTS:
             return
         for k in range(3):
-            if still[k] >= STUCK_LOOKS - 1:
+            if still[k] >= STUCK_LOOKS:
                 raise Failed(
                     "WIRING_UNCLEAR",
                     "%s stays at %d counts for %d looks while another current moves by %d; check its sensor"
-                    % (CURRENTS[k], counts[k], still[k] + 1, furthest),
+                    % (CURRENTS[k], counts[k], still[k], furthest),
                 )
 
-    def _forget_sensors(self):
-        """Begin a new window of looks at the converter."""
+    def _forget_sensors(self, moved=0):
+        """Begin a new window of looks at the converter; `moved` is what the last one has seen."""
         self._looks = 0
+        self._span = moved
         for k in range(3):
             self._low[k], self._high[k] = ADC_TOP, 0
 
