@@ -103,7 +103,6 @@ SCENARIO = {
 def schema() -> dict[str, Any]:
     """The language as a JSON schema, for completion and checks in editors."""
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "eesm scenario",
         **_table(SCENARIO),
     }
