@@ -9,7 +9,7 @@ import pytest
 
 from host_tools.virtual_pico import bench, bench_report
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.full]
 
 
 def test_figures_of_unit_a_at_20_khz_hold_in_both_bounds(tmp_path: Path) -> None:
