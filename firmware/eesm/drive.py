@@ -26,6 +26,8 @@ from eesm.startup import (
 )
 
 TICK_PERIODS = 20
+TRIES = 4  # of wiring and angle, each
+REST = 0.25  # s until what a stretched pulse left has decayed
 ADC_TOP = 4095  # as in eesm.signals
 
 CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
@@ -105,6 +107,9 @@ class Drive:
         # While True a measurement is lost unless it is read within 3 ms; the link may have to wait.
         self.urgent = False
         self._procedure = None
+        self._tries = 0  # of the procedure
+        self._late = 0  # letters that had been late when it began
+        self._resting = False  # before it begins again
         self._until = 0
         self._field_until = 0
         self._field_looked = 0
@@ -472,8 +477,7 @@ class Drive:
         self._watch_host()
         try:
             if self._procedure is not None:
-                if self._procedure.step(self):
-                    self._advance()
+                self._proceed()
             elif self.state in (READY, RUNNING):
                 self._watch_field()
                 self._watch_encoder()
@@ -487,6 +491,51 @@ class Drive:
         except Failed as failure:
             self.fail(failure.name, failure.text)
 
+    def _proceed(self):
+        """One look of the start-up's procedure.
+
+        Pulses that were cut or stretched because the main loop came late say nothing: the procedure
+        begins again, a few times.
+        """
+        if self._resting:
+            if not self.wait(self._until):
+                self._resting = False
+                self.post({"field_mode": FIELD_OFF})
+                self._begin()
+        elif self.urgent and self.mailbox.late != self._late:
+            self._rest()
+        else:
+            try:
+                if self._procedure.step(self):
+                    self._advance()
+            except Failed as failure:
+                if failure.name != "STARTUP_LATE" or not self.urgent:
+                    raise
+                self._rest()
+
+    def _rest(self):
+        """Let what a stretched pulse left decay, before the procedure begins again."""
+        if self._tries >= TRIES:
+            raise Failed(
+                "STARTUP_LATE",
+                "%s was disturbed %d times by a main loop that came late" % (STATES[self.state], TRIES),
+            )
+        self.tell("%s once more: the main loop came late" % STATES[self.state])
+        self._withdraw()
+        self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_REVERSE})
+        self._until = self.now + round(REST * self.settings["f_pwm"])
+        self._resting = True
+
+    def _begin(self):
+        """Begin the procedure of the present state."""
+        # The letters of a procedure follow each other within ms, and a board's collector takes 40.
+        tidy()
+        self.now = self.read("period")
+        self._late = self.mailbox.late
+        self._tries += 1
+        self._procedure = STARTUP[self.state]()
+        self._procedure.begin(self)
+
     def _enter(self, state):
         """Change the state; tell the kernel, for telemetry, and whoever listens."""
         self.state = state
@@ -498,12 +547,10 @@ class Drive:
         self._event("state", STATES[state])
         f_pwm = self.settings["f_pwm"]
         if state in STARTUP:
-            # The letters of a procedure follow each other within ms, and a board's collector takes 40.
-            tidy()
-            self.now = self.read("period")
-            self._procedure = STARTUP[state]()
+            self._tries = 0
+            self._resting = False
             try:
-                self._procedure.begin(self)
+                self._begin()
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:

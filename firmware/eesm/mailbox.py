@@ -33,6 +33,7 @@ class Mailbox:
         self._index = offset["mailbox_index"]
         self._value = offset["mailbox_value"]
         self._scratch = kernel.index("scratch")
+        self.late = 0  # letters of a start-up that came into the box after their period
         self.queue = []  # [due, tag, [(memory index, value), ...]]
 
     def post(self, words, due=None, atomic=False, tag="", urgent=False):
@@ -93,7 +94,7 @@ class Mailbox:
         if not self.queue or self.waiting():
             return
         block = self.block
-        due, _, entries = self.queue[0]
+        due, tag, entries = self.queue[0]
         if signed(due - int(block[self._period])) > AHEAD:
             return
         self.queue.pop(0)
@@ -108,3 +109,5 @@ class Mailbox:
         block[self._due] = due
         # Last: the kernel looks at nothing else before this changes.
         block[self._sequence] = (int(block[self._sequence]) + 1) & 0xFFFF
+        if tag == "startup" and signed(due - int(block[self._period])) <= 0:
+            self.late += 1

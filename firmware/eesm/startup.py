@@ -21,7 +21,7 @@ FIELD_VOLTAGE = 2
 FIELD_REVERSE = 3
 REFERENCE_CURRENT = 0
 
-LEAD = 800  # periods between posting a plan and its first letter: a board takes ms for each letter
+LEAD = 2000  # periods between posting a plan and its first letter: a board takes ms for each letter
 
 
 def tidy():

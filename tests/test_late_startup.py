@@ -1,0 +1,50 @@
+"""A main loop that is late while pulses are given: they are given again, nothing is concluded from them."""
+
+import pytest
+
+from eesm import drive as states
+from tests.drive_bench import Bench
+
+TICK = states.TICK_PERIODS / 20_000  # s
+
+
+def arm_with_gaps(bench: Bench, state: int, after: float, gap: int, gaps: int = 1) -> int:
+    """Arm; `after` s into a state the main loop is away for `gap` periods, so many times."""
+    bench.drive.arm()
+    for _ in range(gaps):
+        if not bench.run(3.0, lambda: bench.drive.state in (state, states.FAULT)):
+            break
+        if bench.drive.state == states.FAULT:
+            break
+        bench.run(after)
+        bench.loop.run(gap)
+    return bench.run_to(states.READY, states.FAULT, within=6.0)
+
+
+@pytest.mark.parametrize("state", [states.WIRING, states.ANGLE])
+@pytest.mark.parametrize("after", [0.09, 0.1, 0.103, 0.106, 0.11, 0.115, 0.12])
+@pytest.mark.parametrize("gap", [300, 1500])  # periods: a long tick, a collection of garbage
+def test_a_drive_arms_though_its_main_loop_was_late_in_a_pulse(state, after, gap):
+    bench = Bench(theta=77.0)
+    assert arm_with_gaps(bench, state, after, gap) == states.READY, bench.story()
+    assert abs(bench.angle_error()) < 2
+
+
+def test_a_late_loop_is_told():
+    bench = Bench()
+    arm_with_gaps(bench, states.ANGLE, 0.104, 1500)
+    assert "angle once more: the main loop came late" in bench.story()
+
+
+def test_a_loop_that_is_always_late_ends_in_a_named_fault():
+    bench = Bench()
+    bench.drive.arm()
+    for _ in range(4000):
+        bench.loop.run(400)
+        bench.drive.host_seen()
+        bench.drive.tick()
+        bench.mailbox.pump()
+        if bench.drive.state == states.FAULT:
+            break
+    assert bench.names() == ["STARTUP_LATE"], bench.story()
+    assert f"disturbed {states.TRIES} times" in bench.story()
