@@ -477,7 +477,7 @@ class Drive:
         self._watch_host()
         try:
             if self._procedure is not None:
-                self._proceed()
+                self._proceed(self._procedure)
             elif self.state in (READY, RUNNING):
                 self._watch_field()
                 self._watch_encoder()
@@ -491,7 +491,7 @@ class Drive:
         except Failed as failure:
             self.fail(failure.name, failure.text)
 
-    def _proceed(self):
+    def _proceed(self, procedure):
         """One look of the start-up's procedure.
 
         Pulses that were cut or stretched because the main loop came late say nothing: the procedure
@@ -506,7 +506,7 @@ class Drive:
             self._rest()
         else:
             try:
-                if self._procedure.step(self):
+                if procedure.step(self):
                     self._advance()
             except Failed as failure:
                 if failure.name != "STARTUP_LATE" or not self.urgent:
