@@ -17,6 +17,8 @@ NAMES = [f"word_{k}" for k in range(40)]
 class LetterBox:
     """A kernel of which only the letter box works: the real stage over a small block."""
 
+    settings = {"f_pwm": 20_000.0}
+
     def __init__(self, period=0):
         self.offset = {"period": 0, "mailbox_sequence": 1, "mailbox_taken": 2, "mailbox_due": 3, "scratch": 4}
         self.offset |= {"mailbox_index": 8, "mailbox_value": 24}

@@ -10,6 +10,7 @@ WORDS = 16
 # A letter goes into the box this many periods ahead: longer than a turn of the main loop takes
 # as a rule, shorter than anybody minds to wait behind it.
 AHEAD = 60
+LATE = 0.006  # s by which a pulse may be longer and still tell what it is to tell
 QUEUE_LIMIT = 64
 # Beyond the limit there is room for letters that must not be refused: a stop, a fault.
 RESERVE = 32
@@ -33,7 +34,8 @@ class Mailbox:
         self._index = offset["mailbox_index"]
         self._value = offset["mailbox_value"]
         self._scratch = kernel.index("scratch")
-        self.late = 0  # letters of a start-up that came into the box after their period
+        self._tolerance = round(LATE * kernel.settings["f_pwm"])
+        self.late = 0  # letters of a start-up that came into the box by more than LATE too late
         self.queue = []  # [due, tag, [(memory index, value), ...]]
 
     def post(self, words, due=None, atomic=False, tag="", urgent=False):
@@ -109,5 +111,5 @@ class Mailbox:
         block[self._due] = due
         # Last: the kernel looks at nothing else before this changes.
         block[self._sequence] = (int(block[self._sequence]) + 1) & 0xFFFF
-        if tag == "startup" and signed(due - int(block[self._period])) <= 0:
+        if tag == "startup" and signed(int(block[self._period]) - due) > self._tolerance:
             self.late += 1

@@ -22,7 +22,7 @@ from host_tools.connection import open_port
 from host_tools.devices import Device
 from host_tools.flash import bootsel, flash_folder
 from host_tools.flash.errors import BoardGone
-from host_tools.flash.plan import MANIFEST, hash_of, read_folder
+from host_tools.flash.plan import MANIFEST, OLD_MANIFEST, hash_of, read_folder
 from host_tools.flash.reach import Port, reach_prompt
 from host_tools.link_errors import Refused
 from host_tools.virtual_pico.firmware_build import find_firmware
@@ -175,9 +175,10 @@ def cut_and_repair(moment: float, loaded: Loaded, built: Path, folder: Path, *, 
         if MANIFEST in found:
             with reach_prompt(Port(pico.port, pico.pid), 300.0, 6.0) as prompt:
                 listed = json.loads(prompt.read(MANIFEST) or b"")["files"]
-            # main.py would start this: it must be all of one unit, the old one or the new one.
+            # main.py would start this: it must be all of one unit, the old one or the new one.  The last step
+            # of a flash removes the old manifest, which starts nothing.
             assert {path: hash_ for path, (_, hash_) in listed.items()} == {
-                path: hash_ for path, hash_ in found.items() if path != MANIFEST
+                path: hash_ for path, hash_ in found.items() if path not in (MANIFEST, OLD_MANIFEST)
             }
         result = flash_folder(built, device_of(pico), restart=restart)
         assert not restart or result.identity["unit"] == "a"
