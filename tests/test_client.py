@@ -161,13 +161,13 @@ def test_lock_step_streams_every_period_and_is_repeatable(registry):
             with drive.stream(["i_a_raw", "encoder_raw", "drive_state"], rate_hz=20_000) as stream:
                 drive.advance(200)
                 drive.arm()
-                drive.set_speed(300 * RPM, at=8000)
-                drive.advance(9000 - drive.now())
+                drive.set_speed(300 * RPM, at=16000)
+                drive.advance(17000 - drive.now())
                 rows = stream.read(timeout=1)
             assert stream.lost == 0
             periods = [row.period for row in rows]
-            assert periods == list(range(periods[0], 9001))
-            assert drive.now() == 9000
+            assert periods == list(range(periods[0], 17001))
+            assert drive.now() == 17000
             runs.append([(row.period, *row.raw) for row in rows])
     # The rotor's angle and the noise come from the seed, the commands carry their period.
     common = max(run[0][0] for run in runs)
