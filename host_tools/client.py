@@ -30,7 +30,8 @@ from typing import overload
 from eesm import wire
 from eesm.cyclic import MASK, signed
 from eesm.drive import RPM, STATES
-from eesm.faults import FAULTS, names_of
+from eesm.fault_table import FAULTS
+from eesm.faults import names_of
 from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
@@ -337,8 +338,8 @@ class Drive:
     def status(self) -> Status:
         """State, faults and the board's link counters."""
         body = self.connection.request(wire.STATUS)
-        number, owned, word = struct.unpack_from("<BBI", body)
-        counters: dict[str, int] = dict(zip(wire.COUNTERS, wire.words_of(body[6:], "I"), strict=True))
+        number, owned, word = struct.unpack_from("<BBQ", body)
+        counters: dict[str, int] = dict(zip(wire.COUNTERS, wire.words_of(body[10:], "I"), strict=True))
         return Status(self.now(), _state_name(number), bool(owned), tuple(names_of(word)), counters)
 
     def now(self) -> int:
@@ -415,17 +416,17 @@ class Drive:
     def faults(self) -> FaultReport:
         """Latched faults with what was measured, cause and remedy."""
         body = self.connection.request(wire.FAULTS)
-        word, first, period = struct.unpack_from("<III", body)
+        word, first, period = struct.unpack_from("<QQI", body)
         texts = {}
-        for line in body[12:].decode(errors="replace").split("\n"):
+        for line in body[20:].decode(errors="replace").split("\n"):
             head, _, text = line.partition(": ")
             texts[head.split(" ")[0]] = text
         found = []
-        for number, name, cause, remedy in FAULTS:
-            bit = 1 << (number - 1)
+        for row in FAULTS:
+            bit = 1 << (row.number - 1)
             if word & bit:
-                text = texts.get(str(number), "")
-                found.append(Fault(number, name, text, cause, remedy, bool(first & bit)))
+                text = texts.get(str(row.number), "")
+                found.append(Fault(row.number, row.name, text, row.cause, row.remedy, bool(first & bit)))
         if not found:
             return FaultReport((), None, None)
         return FaultReport(tuple(found), period, period * self.t_pwm)

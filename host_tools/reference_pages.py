@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from eesm.faults import FAULTS, KERNEL_FAULTS
+from eesm.fault_table import FAULTS
+from eesm.faults import KERNEL_FAULTS
 from eesm.parameters import SETTINGS
 from eesm.signals import Signals
 from eesm.table import signals_of
@@ -38,10 +39,11 @@ refuses a value that its sensors or its kernel's scaling could not carry, and sa
 
 FAULT_RULES = f"""# Faults
 
-From `firmware/eesm/faults.py`. Whatever the fault: six switches open, the exciter reverses the field until it
-is down, the first fault is latched with its period, and nothing re-arms by itself. `eesm faults` tells what
-was measured; `eesm faults --clear` is refused while a cause holds. Faults up to {KERNEL_FAULTS} are set by
-the control law in the interrupt, the others by the main loop."""
+From `firmware/eesm/fault_table.py`. The first fault is latched with its period and a snapshot, later ones
+are listed after it, and nothing re-arms by itself. `eesm faults` tells what was measured; `eesm faults
+--clear` is refused while a cause holds or the field is not down. Faults up to {KERNEL_FAULTS} are set by the
+control law in the interrupt or by the board's hardware, the others by the main loop. Periods are those of 20
+kHz, from the cause to the last switching edge of the bridge; `make fault-campaign` measures them."""
 
 COMMAND_RULES = """# Commands
 
@@ -85,8 +87,19 @@ def parameters() -> str:
 def faults() -> str:
     """Every fault with cause and remedy."""
     lines = [FAULT_RULES]
-    for number, name, cause, remedy in FAULTS:
-        lines += ["", f"## {number} {name}", "", f"{cause[0].upper()}{cause[1:]}.", "", f"Remedy: {remedy}."]
+    for fault in FAULTS:
+        within = "" if fault.periods is None else f", bridge off within {fault.periods} periods"
+        lines += [
+            "",
+            f"## {fault.number} {fault.name}",
+            "",
+            f"{fault.cause[0].upper()}{fault.cause[1:]}.",
+            "",
+            f"- Limit: {fault.limit}.",
+            f"- Seen by: {fault.seen_by}{within}.",
+            f"- Safe state: {fault.safe_state}.",
+            f"- Remedy: {fault.remedy}.",
+        ]
     return "\n".join(lines) + "\n"
 
 

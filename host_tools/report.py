@@ -199,9 +199,9 @@ def _expectations(rows: Iterable[Mapping[str, Any]]) -> str:
 def _faults(run: Run) -> str:
     if not run.faults:
         return "<p class='good'>&#10003; None.</p>"
-    from eesm.faults import FAULTS
+    from eesm.fault_table import FAULTS
 
-    known = {name: (cause, remedy) for _, name, cause, remedy in FAULTS}
+    known = {row.name: (row.cause, row.remedy) for row in FAULTS}
     body = []
     for period, text in run.faults:
         name, _, measured = text.partition(": ")

@@ -3,50 +3,46 @@
 import re
 from pathlib import Path
 
-from eesm import drive, faults, signals, startup
+import pytest
+
+from eesm import drive, faults, signals, startup, watch_currents, watch_encoder
+from eesm.fault_table import FAULTS
+from eesm.table import signals_of
+
+FIRMWARE = Path(str(faults.__file__)).parent.parent
 
 
 def test_kernel_bits_agree_with_the_signal_table():
-    kernel = {
-        "PHASE_OVERCURRENT": signals.FAULT_PHASE_OVERCURRENT,
-        "FIELD_OVERCURRENT": signals.FAULT_FIELD_OVERCURRENT,
-        "DC_OVERVOLTAGE": signals.FAULT_DC_OVERVOLTAGE,
-        "DC_UNDERVOLTAGE": signals.FAULT_DC_UNDERVOLTAGE,
-        "OVERSPEED": signals.FAULT_OVERSPEED,
-        "SENSOR_RANGE": signals.FAULT_SENSOR_RANGE,
-        "PERIOD_MISSED": signals.FAULT_PERIOD_MISSED,
-        "FAULT_INPUT": signals.FAULT_INPUT,
-    }
-    for row in faults.FAULTS:
-        if row[0] <= faults.KERNEL_FAULTS:
-            assert faults.bit_of(row[1]) == kernel.pop(row[1])
-    assert not kernel
+    for name in faults.NAMES[: faults.KERNEL_FAULTS]:
+        constant = "FAULT_" + name.removeprefix("FAULT_")
+        assert faults.bit_of(name) == getattr(signals, constant), name
+    assert faults.ASKED == signals.FAULT_ASKED
+    assert not faults.ASKED & faults.bit_of(faults.NAMES[faults.KERNEL_FAULTS]) - 1
 
 
-def test_main_loop_bits_fit_the_request_mask_and_numbers_are_unique():
-    numbers = [row[0] for row in faults.FAULTS]
-    assert len(set(numbers)) == len(numbers)
-    assert len({row[1] for row in faults.FAULTS}) == len(numbers)
-    for row in faults.FAULTS:
-        if row[0] > faults.KERNEL_FAULTS:
-            assert faults.bit_of(row[1]) & signals.FAULT_REQUEST_MASK
+def test_the_table_has_a_row_for_every_name_and_fits_the_link():
+    assert [row.name for row in FAULTS] == list(faults.NAMES)
+    assert [row.number for row in FAULTS] == list(range(1, len(FAULTS) + 1))
+    assert len(faults.NAMES) <= 64  # a word of faults on the link
+    assert len(faults.NAMES) <= signals_of(signals.Signals)["fault_request"].high
 
 
-def test_every_fault_has_a_cause_and_a_remedy():
-    for _, name, cause, remedy in faults.FAULTS:
-        assert re.fullmatch(r"[A-Z_]+", name)
-        assert len(cause) > 15
-        assert len(remedy) > 15
+@pytest.mark.parametrize("row", FAULTS, ids=lambda row: row.name)
+def test_every_fault_has_a_cause_a_limit_and_a_remedy(row):
+    assert re.fullmatch(r"[A-Z_]+", row.name)
+    for text in (row.cause, row.remedy):
+        assert len(text) > 15
+        assert not text.endswith(".")
+    assert row.limit
+    assert row.periods is None or row.periods > 0
 
 
 def test_every_name_that_the_code_raises_is_in_the_table():
-    known = {row[1] for row in faults.FAULTS}
-    for module in (drive, startup):
-        text = Path(str(module.__file__)).read_text()
-        raised = set(re.findall(r"Failed\(\s*\"([A-Z_]+)\"", text)) | set(
-            re.findall(r"bit_of\(\"([A-Z_]+)\"", text)
-        )
-        assert raised <= known
+    raised = set()
+    for path in FIRMWARE.rglob("*.py"):
+        raised |= set(re.findall(r"(?:Failed|fail|bit_of)\(\s*\"([A-Z_]+)\"", path.read_text()))
+    assert raised
+    assert raised <= set(faults.NAMES)
 
 
 def test_constants_repeated_for_the_board_agree_with_the_signal_table():
@@ -54,7 +50,10 @@ def test_constants_repeated_for_the_board_agree_with_the_signal_table():
         for name in dir(module):
             if name.startswith(("BRIDGE_", "FIELD_", "REFERENCE_")) and hasattr(signals, name):
                 assert getattr(module, name) == getattr(signals, name), name
-    assert drive.ADC_TOP == signals.ADC_TOP
+    for module in (drive, watch_currents):
+        assert module.ADC_TOP == signals.ADC_TOP
+    for module in (watch_currents, watch_encoder):
+        assert module.LOOK_PERIODS == drive.TICK_PERIODS
 
 
 def test_words_name_their_faults():

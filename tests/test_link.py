@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from eesm import drive, mailbox, signals, telemetry, wire
 from eesm.drive import FAULT, OFF, READY, RUNNING
+from eesm.faults import bit_of, number_of
 from eesm.stages import record
 from eesm.table import signals_of
 from host_tools import client as client_module
@@ -156,15 +157,15 @@ def test_settings_are_read_changed_and_checked(board, client):
 
 
 def test_faults_are_listed_and_cleared(board, client):
-    assert client.ok(wire.FAULTS)[:4] == bytes(4)
+    assert client.ok(wire.FAULTS)[:16] == bytes(16)
     client.arm()
     board.drive.fail("FIELD_OPEN", "tried by a test")
     client.advance(200)
     body = client.ok(wire.FAULTS)
-    word, first, period = struct.unpack_from("<III", body)
-    assert word == first == 1 << 19
+    word, first, period = struct.unpack_from("<QQI", body)
+    assert word == first == bit_of("FIELD_OPEN")
     assert 0 < period <= board.kernel.read("period")
-    assert body[12:].decode() == "20 FIELD_OPEN: tried by a test"
+    assert body[20:].decode() == f"{number_of('FIELD_OPEN')} FIELD_OPEN: tried by a test"
     assert client.refusal(wire.ARM)[0] == wire.WRONG_STATE
     client.advance(4000)
     client.ok(wire.CLEAR)
@@ -285,7 +286,7 @@ def test_counters_tell_what_was_wrong_with_the_line(board, client):
         board.turn()
     client.sequence += 9
     body = client.ok(wire.STATUS)
-    counters = dict(zip(wire.COUNTERS, wire.words_of(body[6:], "I"), strict=True))
+    counters = dict(zip(wire.COUNTERS, wire.words_of(body[10:], "I"), strict=True))
     assert counters["malformed"] + counters["bad_crc"] >= 2
     assert counters["too_long"] == 1
     assert counters["lost"] == 9
@@ -367,7 +368,7 @@ def test_rows_that_find_no_room_are_dropped_and_counted_and_delay_nothing(board,
     assert all(a < b for a, b in pairwise(periods))
     # The period of a row and its number keep step, whatever was lost between.
     assert {period - number for period, number in zip(periods, numbers, strict=True)} == {periods[0]}
-    assert wire.words_of(client.ok(wire.STATUS)[6:], "I")[8] == missing
+    assert wire.words_of(client.ok(wire.STATUS)[10:], "I")[8] == missing
 
 
 def test_half_written_frames_are_completed_first(board, client):

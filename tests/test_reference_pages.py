@@ -5,7 +5,7 @@ import re
 import click
 import pytest
 
-from eesm.faults import FAULTS
+from eesm.fault_table import FAULTS
 from eesm.parameters import SETTINGS
 from eesm.signals import Signals
 from eesm.table import signals_of
@@ -17,7 +17,7 @@ def test_every_row_of_every_table_is_on_its_page():
     made = pages()
     assert set(re.findall(r"^\| `(\w+)`", made["reference/signals.md"], re.M)) == set(signals_of(Signals))
     assert set(re.findall(r"^\| `(\w+)`", made["reference/parameters.md"], re.M)) == set(SETTINGS)
-    assert re.findall(r"^## \d+ (\w+)$", made["reference/faults.md"], re.M) == [row[1] for row in FAULTS]
+    assert re.findall(r"^## \d+ (\w+)$", made["reference/faults.md"], re.M) == [row.name for row in FAULTS]
     for _, name, _, _ in COMMANDS:
         assert f"### eesm {name}\n" in made["reference/commands.md"]
 

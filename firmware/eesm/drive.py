@@ -9,7 +9,7 @@ from math import pi, sqrt
 
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
-from eesm.faults import bit_of, names_of, rows_of
+from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
 from eesm.startup import (
     BRIDGE_OFF,
     FIELD_OFF,
@@ -17,22 +17,24 @@ from eesm.startup import (
     REFERENCE_CURRENT,
     Angle,
     Direction,
-    Failed,
     FieldUp,
     Offsets,
     Wiring,
     fall_time,
     tidy,
 )
+from eesm.watch_currents import CurrentWatch
+from eesm.watch_encoder import EncoderWatch
+from eesm.watch_field import FieldWatch
 
 TICK_PERIODS = 20
 TRIES = 4  # of wiring and angle, each
 REST = 0.25  # s until what a stretched pulse left has decayed
 ADC_TOP = 4095  # as in eesm.signals
+KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
 
-CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
-STUCK_LOOKS = 24  # noise of one count changes a count this often more surely than anything else holds
-MOVED_COUNTS = 24  # by which another current has to move meanwhile
+# Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.
+SHORTING = ("EXCITER_STUCK", "OVER_EXCITATION")
 
 OFF = 0
 OFFSETS = 1
@@ -114,29 +116,18 @@ class Drive:
         self._field_until = 0
         self._field_looked = 0
         self._good = 0
-        self._looked = 0  # period, position and counts a period when the encoder was last seen to move
-        self._place = 0
-        self._pace = 0.0
-        self._latest = 0.0  # of the last look alone
-        self._stood = 0  # looks since
-        self._sensed = 0  # period of the last look at the converter
-        self._looks = 0
-        self._counts = [0, 0, 0]  # of the converter at the last look
-        self._span = 0  # furthest that one has moved in the window of looks before this one
-        self._low = [0, 0, 0]  # lowest and highest of this one
-        self._high = [0, 0, 0]
-        self._still = [0, 0, 0]  # looks in which each has not changed
-        self._weak = 0
+        self._knocked = self.now
         self._measure = 0
         self._clear = 0
         self._clearing = False
-        self._requested = 0
+        self.latched = []  # numbers of the latched faults, in the order in which they were seen
+        self.first_faults = 0  # those that came first, as a word
+        self.first_period = 0
+        self.watches = (FieldWatch(self), EncoderWatch(self), CurrentWatch(self))
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
-            self._requested = bit_of(name)
-            self.fault_texts[name] = text
-            self._event("fault", name + ": " + text)
+            self._latch(bit_of(name), self.now, text)
 
     # --- time and block, also used by the procedures ------------------------------------------------
 
@@ -268,8 +259,9 @@ class Drive:
         if cause:
             raise Refused(HOLDS, cause)
         self._clear = (self.read("fault_cleared") + 1) & 0xFFFF
-        self._requested = 0
-        self.post({"fault_request": 0, "fault_clear": self._clear, "field_mode": FIELD_OFF})
+        self.post(
+            {"fault_request": 0, "short_wanted": 0, "fault_clear": self._clear, "field_mode": FIELD_OFF}
+        )
         self._clearing = True
         self._until = self.now + 20 * TICK_PERIODS
 
@@ -389,54 +381,83 @@ class Drive:
     # --- faults -------------------------------------------------------------------------------------
 
     def fault_word(self):
-        """Faults latched by the kernel, and those on their way to it."""
-        return self.read("faults") | self._requested
+        """Latched faults, bit number - 1 for each."""
+        word = 0
+        for number in self.latched:
+            word |= 1 << (number - 1)
+        return word
 
     def fault_list(self):
-        """[(number, name, what was measured)] of the latched faults."""
-        return [(row[0], row[1], self.fault_texts.get(row[1], "")) for row in rows_of(self.fault_word())]
+        """[(number, name, what was measured)] of the latched faults, the first one first."""
+        names = [(number, NAMES[number - 1]) for number in self.latched]
+        return [(number, name, self.fault_texts.get(name, "")) for number, name in names]
 
     def _fault_names(self):
-        return ", ".join(names_of(self.fault_word()))
+        return ", ".join([NAMES[number - 1] for number in self.latched])
 
     def fail(self, name, text):
         """Latch a fault of the main loop: the kernel opens the bridge and reverses the exciter."""
-        self._requested |= bit_of(name)
-        self.fault_texts[name] = text
-        self._event("fault", name + ": " + text)
+        self._latch(bit_of(name), self.now, text)
         self._enter(FAULT)
+
+    def _latch(self, word, period, text=None):
+        """Note faults that are new, with what is measured now."""
+        if not self.latched:
+            self.first_faults, self.first_period = word, period
+        for number in numbers_of(word):
+            if number not in self.latched:
+                name = NAMES[number - 1]
+                self.latched.append(number)
+                self.fault_texts[name] = self._measured_now(name) if text is None else text
+                self._event("fault", name + ": " + self.fault_texts[name])
+
+    def _take_faults(self):
+        """Note what the kernel has latched since the last look."""
+        word = self.read("faults") & ~ASKED
+        if word & ~self.fault_word():
+            first = not self.latched
+            self._latch(word, self.now)
+            if first:
+                self.first_faults, self.first_period = (
+                    self.read("fault_first") & ~ASKED,
+                    self.read("fault_period"),
+                )
+            if self.state != FAULT:
+                self._enter(FAULT)
 
     def _highest_phase_current(self):
         """In A, of the three phases; c is what a and b leave."""
         i_a, i_b = self.si("i_a"), self.si("i_b")
         return max(abs(i_a), abs(i_b), abs(i_a + i_b))
 
-    def _measured_now(self, number):
+    def _measured_now(self, name):
         """What a kernel fault is about, with value and limit."""
         si = self.si
-        if number == 1:
+        if name == "PHASE_OVERCURRENT":
             return "highest phase current %.1f A now, i_trip = %.1f A" % (
                 self._highest_phase_current(),
                 si("i_trip"),
             )
-        if number == 2:
+        if name == "FIELD_OVERCURRENT":
             return "i_f %.2f A now, i_f_trip = %.2f A" % (si("i_f"), si("i_f_trip"))
-        if number == 3:
+        if name in ("DC_OVERVOLTAGE", "LOAD_DUMP"):
             return "u_dc %.1f V now, u_dc_trip = %.1f V" % (si("u_dc"), si("u_dc_trip"))
-        if number == 4:
+        if name == "DC_UNDERVOLTAGE":
             return "u_dc %.1f V now, u_dc_min = %.1f V" % (si("u_dc"), si("u_dc_min"))
-        if number == 5:
+        if name == "OVERSPEED":
             return "w_m %.0f rad/s now, w_m_trip = %.0f rad/s" % (
                 si("w_e") / self.settings["pole_pairs"],
                 self.settings["w_m_trip"],
             )
-        if number == 6:
+        if name == "SENSOR_RANGE":
             return "counts now: i_a %d, i_b %d, i_f %d, u_dc %d" % (
                 self.read("i_a_raw"),
                 self.read("i_b_raw"),
                 self.read("i_f_raw"),
                 self.read("u_dc_raw"),
             )
+        if name == "MAIN_LOOP_SILENT":
+            return "no letter for more than main_loop_timeout = %.2f s" % self.settings["main_loop_timeout"]
         return ""
 
     def _cause_now(self):
@@ -458,8 +479,8 @@ class Drive:
             broken |= bit_of("SENSOR_RANGE")
         if not broken:
             return ""
-        row = rows_of(broken)[0]
-        return "%s still holds: %s; %s" % (row[1], self._measured_now(row[0]), row[3])
+        name = names_of(broken)[0]
+        return "%s still holds: %s; see eesm faults" % (name, self._measured_now(name))
 
     # --- the state machine ----------------------------------------------------------------------------
 
@@ -468,20 +489,16 @@ class Drive:
         self.now = self.read("period")
         if self.kernel.failure is not None:
             return
-        if self.state != FAULT and self.read("faults"):
-            for row in rows_of(self.read("faults")):
-                text = self._measured_now(row[0])
-                self.fault_texts[row[1]] = text
-                self._event("fault", row[1] + ": " + text)
-            self._enter(FAULT)
+        if self.read("faults") and not self._clearing:
+            self._take_faults()
         self._watch_host()
+        self._knock()
         try:
             if self._procedure is not None:
                 self._proceed(self._procedure)
             elif self.state in (READY, RUNNING):
-                self._watch_field()
-                self._watch_encoder()
-                self._watch_sensors()
+                for watch in self.watches:
+                    watch.look()
             elif self.state == STOPPING:
                 self._tick_stopping()
             elif self.state == FIELD_DOWN:
@@ -554,7 +571,10 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
-            self._begin_watching()
+            for watch in self.watches:
+                watch.begin()
+            cycles = self.settings["main_loop_timeout"] * f_pwm / parameters.OUTER_PERIODS
+            self.post({"silence_max": round(cycles)})
         elif state == STOPPING:
             self.post({"reference_mode": REFERENCE_TORQUE, "torque_set": 0})
             ramp = self.si("torque_max") / self.settings["torque_slew"]
@@ -571,7 +591,7 @@ class Drive:
             )
             self._field_until = self._field_deadline()
         elif state == OFF:
-            self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF})
+            self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF, "silence_max": 0})
         elif state == FAULT:
             self._withdraw()
             self.angle_known = False
@@ -579,7 +599,9 @@ class Drive:
             self._clearing = False
             self.post(
                 {
-                    "fault_request": self._requested,
+                    "fault_request": self.latched[0],
+                    "short_wanted": 1 if self.first_faults & sum([bit_of(name) for name in SHORTING]) else 0,
+                    "silence_max": 0,
                     "bridge_mode": BRIDGE_OFF,
                     "field_mode": FIELD_REVERSE,
                     "reference_mode": REFERENCE_CURRENT,
@@ -629,100 +651,13 @@ class Drive:
             self._event("host lost", "no message for %.2f s: stopping in order" % timeout)
             self.stop()
 
-    def _watch_field(self):
-        """A field that stays away although the exciter gives all it has is open."""
-        wanted = self.read("i_f_ref")
-        lost = self.read("i_f") < wanted // 10 and wanted > self.read("i_f_safe")
-        if lost and self.si("u_f") > 0.8 * self.exciter_voltage():
-            self._weak += 1
-        else:
-            self._weak = 0
-        if self._weak * TICK_PERIODS > 0.03 * self.settings["f_pwm"]:
-            raise Failed(
-                "FIELD_OPEN",
-                "i_f is %.2f A, %.2f A are wanted, at %.1f V for 30 ms; check brushes and cables"
-                % (self.si("i_f"), self.si("i_f_ref"), self.si("u_f")),
-            )
-
-    def _watch_encoder(self):
-        """A count that stands still for two looks although the shaft turned has been lost.
-
-        No shaft stops so quickly from a twentieth of w_m_max; slower ones are not judged.  Period and
-        position are read together: a tick takes ms on a board, or 40 with a collection of garbage,
-        and a position younger than its period would seem to stand once periods have stopped.
-        """
-        now, position = self.read("period"), self.read("position")
-        passed = signed(now - self._looked)
-        if passed < TICK_PERIODS // 2:  # ticks that make up for a late one, or no periods at all
+    def _knock(self):
+        """Tell the kernel now and then that the main loop lives, when no letter has."""
+        if self.state in (OFF, FAULT) or self.urgent:
             return
-        if signed(self.read("period") - now) >= TICK_PERIODS // 2:  # held up between the two
-            return
-        counts, expected = self.settings["encoder_counts"], self._pace * passed
-        moved = (position - self._place + counts // 2) % counts - counts // 2
-        # A dead count may still flicker between its neighbours.
-        if passed <= 20 * TICK_PERIODS and 8 * abs(moved) < expected < counts // 2:
-            self._stood += 1
-            if self._stood >= 2 and expected > 12:
-                raise Failed(
-                    "ROTOR_BLOCKED",
-                    "the encoder moved by %d counts in %d periods, %d were expected; check its cable"
-                    % (moved, passed, expected),
-                )
-            return
-        self._stood, self._looked, self._place = 0, now, position
-        w_m = abs(self.si("w_e")) / self.settings["pole_pairs"]
-        if w_m < 0.05 * self.settings["w_m_max"]:
-            w_m = 0.0
-        pace = w_m / (2 * pi) * counts / self.settings["f_pwm"]
-        # The speed of a look in which the count died has fallen already; that of the one before has not.
-        self._pace, self._latest = max(pace, self._latest), pace
-
-    def _watch_sensors(self):
-        """A converter that gives the same count again and again while another one moves far is stuck.
-
-        A count's flicker is no movement: at rest one current may sit between two counts, another on one.
-        """
-        if self.since(self._sensed) < TICK_PERIODS // 2:  # nothing fresh to look at
-            return
-        self._sensed = self.now
-        counts, still, low, high = self._counts, self._still, self._low, self._high
-        for k in range(3):
-            count = self.read(CURRENTS[k])
-            if count == counts[k]:
-                still[k] += 1
-            else:
-                still[k] = 0
-            counts[k] = count
-            low[k] = min(low[k], count)
-            high[k] = max(high[k], count)
-        moved = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
-        furthest = max(moved, self._span)
-        self._looks += 1
-        if self._looks >= STUCK_LOOKS // 2:
-            self._forget_sensors(moved)
-        if furthest <= MOVED_COUNTS:
-            return
-        for k in range(3):
-            if still[k] >= STUCK_LOOKS:
-                raise Failed(
-                    "WIRING_UNCLEAR",
-                    "%s stays at %d counts for %d looks while another current moves by %d; check its sensor"
-                    % (CURRENTS[k], counts[k], still[k], furthest),
-                )
-
-    def _forget_sensors(self, moved=0):
-        """Begin a new window of looks at the converter; `moved` is what the last one has seen."""
-        self._looks = 0
-        self._span = moved
-        for k in range(3):
-            self._low[k], self._high[k] = ADC_TOP, 0
-
-    def _begin_watching(self):
-        """What was seen before this state says nothing about it."""
-        self._looked = self._sensed = self.now
-        self._place, self._pace, self._latest, self._stood = self.read("position"), 0.0, 0.0, 0
-        self._still[0] = self._still[1] = self._still[2] = 0
-        self._forget_sensors()
+        if self.since(self._knocked) > KNOCK * self.settings["f_pwm"]:
+            self._knocked = self.now
+            self.mailbox.knock()
 
     def _tick_stopping(self):
         limit = 0.05 * self.settings["i_max"]
@@ -774,25 +709,22 @@ class Drive:
         if self._clearing:
             if self.read("fault_cleared") == self._clear:
                 self._clearing = False
+                self.latched = []
+                self.fault_texts = {}
                 if self.read("faults") == 0:
-                    self.fault_texts = {}
                     self._enter(OFF)
                 else:
+                    self._take_faults()
                     self._event("fault", "not cleared, the cause still holds: " + self._fault_names())
                     self.post({"field_mode": FIELD_REVERSE})
             elif not self.wait(self._until):
                 self._clearing = False
             return
-        name = "FIELD_NOT_DOWN"
+        number = number_of("FIELD_NOT_DOWN")
         if self.read("i_f") <= self.read("i_f_safe"):
             if self._good == 0:
                 self._event("found", "field is down")
             self._good = 1
-        elif not self._good and not self._requested & bit_of(name) and self._field_is_late():
-            self._requested |= bit_of(name)
-            self.fault_texts[name] = "i_f is %.2f A, %.2f A are allowed" % (
-                self.si("i_f"),
-                self.si("i_f_safe"),
-            )
-            self._event("fault", name + ": " + self.fault_texts[name])
-            self.post({"fault_request": self._requested})
+        elif not self._good and number not in self.latched and self._field_is_late():
+            text = "i_f is %.2f A, %.2f A are allowed" % (self.si("i_f"), self.si("i_f_safe"))
+            self._latch(1 << (number - 1), self.now, text)

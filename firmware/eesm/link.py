@@ -360,7 +360,7 @@ class Link:
     def _status(self, fields, tail):
         decoder, drive = self.decoder, self.drive
         return struct.pack(
-            "<BBI12I",
+            "<BBQ12I",
             drive.state,
             self._owns(fields[0]),
             drive.fault_word(),
@@ -453,7 +453,7 @@ class Link:
     def _faults(self, fields, tail):
         drive = self.drive
         text = "\n".join(["%d %s: %s" % row for row in drive.fault_list()])
-        head = struct.pack("<III", drive.fault_word(), drive.read("fault_first"), drive.read("fault_period"))
+        head = struct.pack("<QQI", drive.fault_word(), drive.first_faults, drive.first_period)
         return head + cut(text, wire.MAX_PAYLOAD - wire.ANSWER_SIZE - len(head))
 
     def _stream_setup(self, fields, tail):

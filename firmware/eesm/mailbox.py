@@ -73,6 +73,11 @@ class Mailbox:
             self.queue.insert(place, (due, tag, entries[start : start + WORDS]))
             place += 1
 
+    def knock(self):
+        """Send a letter of no words, which tells the kernel that the main loop lives."""
+        if not self.queue and not self.waiting():
+            self.queue.append(((int(self.block[self._period]) + 1) & MASK, "", ()))
+
     def drop(self, tag):
         """Withdraw the letters of a tag that are still in the queue."""
         self.queue = [letter for letter in self.queue if letter[1] != tag]

@@ -50,6 +50,17 @@ SETTINGS = {
     "dead_time_compensated": ("s", 0.0, 1e-5, "dead time that is compensated"),
     "encoder_offset": ("turn", 0.0, 1.0, "electrical phase where the encoder counts 0"),
     "host_timeout": ("s", 0.05, 60.0, "silence of the host that stops the drive"),
+    "main_loop_timeout": ("s", 0.12, 10.0, "silence of the main loop that trips while ready or running"),
+    "short_allowed": ("1", 0, 1, "1: the bridge bears a machine that is shorted at speed"),
+    "i_continuous": ("A", 0.05, 10000.0, "stator current that may flow for ever"),
+    "overload_time": ("s", 0.1, 600.0, "time that i_max may flow in a cool stator"),
+    "stall_time": ("s", 0.1, 600.0, "time that the shaft may stand under nearly all the torque allowed"),
+    "board_warm": ("degC", 0.0, 150.0, "temperature of the board above which torque is reduced"),
+    "board_hot": ("degC", 0.0, 175.0, "temperature of the board that trips"),
+    "stator_warm": ("degC", 0.0, 200.0, "temperature of the stator above which torque is reduced"),
+    "stator_hot": ("degC", 0.0, 220.0, "temperature of the stator that trips"),
+    "rotor_warm": ("degC", 0.0, 200.0, "temperature of the rotor above which torque is reduced"),
+    "rotor_hot": ("degC", 0.0, 220.0, "temperature of the rotor that trips"),
     "check_direction": ("1", 0, 1, "1: arming moves the shaft a little to check the encoder"),
 }
 
@@ -239,7 +250,11 @@ def derive(settings, base=None):
     words["u_dc_hold"] = words["u_dc_soft"] + (trip - words["u_dc_soft"]) * 3 // 4
     put("k_link_high", Q15 / (words["u_dc_hold"] - words["u_dc_soft"]))
     put("k_link_low", Q15 / (words["u_dc_low"] - least))
+    # What forces the field down feeds the link: not beyond 1.15 of its nominal voltage, again from 1.12.
     words["u_dc_brake"] = _within(1.15 * settings["u_dc_nominal"] / u * Q15, 0, 32767)
+    words["u_dc_again"] = _within(1.12 * settings["u_dc_nominal"] / u * Q15, 0, 32767)
+    words["u_dc_jump"] = _within(0.01 * settings["u_dc_nominal"] / u * Q15, 1, 32767)
+    words["short_allowed"] = 1 if settings["short_allowed"] else 0
     words["i_max"] = _limit(settings, "i_max", i)
     words["i_f_max"] = _limit(settings, "i_f_max", i_f)
     words["i_f_floor"] = _within(settings["field_floor"] * settings["i_f_max"] / i_f * Q15, 0, 32767)

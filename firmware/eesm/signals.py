@@ -77,8 +77,10 @@ FAULT_SENSOR_RANGE = 32
 # Latched by the board's hardware, see `board_faults`.
 FAULT_PERIOD_MISSED = 64
 FAULT_INPUT = 128
-# Bits above these are requested by the main loop (`fault_request`); see `eesm.faults`.
-FAULT_REQUEST_MASK = 0x3FFFFF00
+FAULT_LOAD_DUMP = 256
+FAULT_MAIN_LOOP_SILENT = 512
+# Set when the main loop has found a fault, whose number is `fault_request`; see `eesm.faults`.
+FAULT_ASKED = 0x20000000
 
 ADC_TOP = 4095
 
@@ -220,6 +222,8 @@ class Signals(SignalSet):
     k_u_f_max: int = parameter("one", 15, 0, Q15_MAX, "1", "usable share of the exciter's supply", 31000)
     i_f_blocked: int = parameter("i_f", 15, 0, Q15_MAX, "A", "below it the diodes end a reverse voltage", 300)
     u_dc_brake: int = parameter("u", 15, 0, Q15_MAX, "V", "above it the field is not forced down", 24000)
+    u_dc_again: int = parameter("u", 15, 0, Q15_MAX, "V", "below it the field is forced down again", 23000)
+    link_full: int = state("one", 0, 0, 1, "1", "1: the link takes no more of the field's energy")
     k_f_p: int = gain("field, proportional: L_f * w_f")
     k_f_p_shift: int = shift("shift of k_f_p", low=2)
     k_f_d: int = gain("field, help for a d step: 1.5 * M * w_d")
@@ -283,7 +287,19 @@ class Signals(SignalSet):
     u_dc_min: int = parameter("u", 15, 0, Q15_MAX, "V", "dc-link voltage below which power is refused")
     w_e_trip: int = parameter("w_e", 15, 0, Q15_MAX, "rad/s", "electrical speed that trips", Q15_MAX)
     suspect: int = state("one", 0, -1, 0, "1", "-1: the guard looks at every limit in this period")
-    fault_request: int = parameter("one", 0, 0, 0x3FFFFF00, "1", "fault bits raised by the main loop")
+    u_dc_jump: int = parameter(
+        "u", 15, 0, Q15_MAX, "V", "rise of u_dc in a period beyond which its battery is gone", Q15_MAX
+    )
+    silence: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law without a letter")
+    silence_max: int = parameter(
+        "one", 0, 0, Q30_MAX, "1", "cycles without a letter after which the main loop is dead, 0: never"
+    )
+    fault_request: int = parameter("one", 0, 0, 255, "1", "number of the main loop's first fault, 0: none")
+    short_allowed: int = parameter("one", 0, 0, 1, "1", "1: the bridge bears a shorted machine's current")
+    short_wanted: int = parameter(
+        "one", 0, 0, 1, "1", "1: after a fault, short the machine while it generates"
+    )
+    shorted: int = state("one", 0, 0, 1, "1", "1: after a fault, all low sides are on")
     fault_clear: int = parameter("one", 0, 0, 0xFFFF, "1", "a change of this clears the latched faults")
     fault_cleared: int = state("one", 0, 0, 0xFFFF, "1", "the last fault_clear obeyed")
     faults: int = state("one", 0, 0, 0x3FFFFFFF, "1", "latched faults, a bit each")

@@ -10,6 +10,7 @@ import gc
 from math import atan2, log, pi, sqrt
 
 from eesm.cyclic import MASK, TURN, signed
+from eesm.faults import Failed
 
 BRIDGE_OFF = 0
 BRIDGE_SHORT = 1
@@ -28,15 +29,6 @@ def tidy():
     """Collect garbage now, where memory is short, so that it is not done in the next ms."""
     if hasattr(gc, "mem_free"):
         gc.collect()
-
-
-class Failed(Exception):
-    """A step found the drive unfit; `name` is a row of the fault table."""
-
-    def __init__(self, name, text):
-        super().__init__(text)
-        self.name = name
-        self.text = text
 
 
 def check_standstill(drive, position):

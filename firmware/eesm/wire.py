@@ -62,7 +62,7 @@ REQUESTS = {
     # offset -> length of schema.json, offset, bytes from there
     DESCRIBE: ("describe", "<I", "", "<II", "B"),
     # -> state, 1 if this session drives, fault bits, COUNTERS
-    STATUS: ("status", "", "", "<BBI", "I"),
+    STATUS: ("status", "", "", "<BBQ", "I"),
     # -> state, 1 if this session drives
     HEARTBEAT: ("heartbeat", "", "", "<BB", ""),
     ARM: ("arm", "", "", "", ""),
@@ -78,7 +78,7 @@ REQUESTS = {
     # memory indices -> values, all of the period in the header
     READ: ("read", "", "H", "", "i"),
     # -> fault bits, bits that came first, period of the first; then a line "number NAME: text" each
-    FAULTS: ("faults", "", "", "<III", "text"),
+    FAULTS: ("faults", "", "", "<QQI", "text"),
     # divider (0: off), channels (memory index, WIDE for 32 bits in the row) -> number of the stream
     STREAM_SETUP: ("stream", "<H", "H", "<B", ""),
     # divider, rows before the trigger, edge, level, source, channels -> number of the capture

@@ -103,8 +103,23 @@ UNIT: Vocabulary = {
         "host_timeout": Key("s", 0.05, 60, "silence of the host that stops the drive", 0.5),
         "check_direction": count(0, 1, "1: arming moves the shaft a little to check the encoder", 1),
     },
+    "safety": {
+        "short_allowed": Choice((False, True), False),
+        "main_loop_timeout": Key("s", 0.12, 10, "silence of the main loop that trips", 0.15),
+        "i_continuous": positive(
+            "A", 1e4, "stator current that may flow for ever; 0.6 of the motor's i_max if missing", math.nan
+        ),
+        "overload_time": Key("s", 0.1, 600, "time that i_max may flow in a cool stator", 10.0),
+        "stall_time": Key("s", 0.1, 600, "time that the shaft may stand under full torque", 2.0),
+        "board_warm": Key("degC", 0, 150, "temperature of the board above which torque is reduced", 80.0),
+        "board_hot": Key("degC", 0, 175, "temperature of the board that trips", 100.0),
+        "stator_warm": Key("degC", 0, 200, "temperature of the stator above which torque is reduced", 140.0),
+        "stator_hot": Key("degC", 0, 220, "temperature of the stator that trips", 160.0),
+        "rotor_warm": Key("degC", 0, 200, "temperature of the rotor above which torque is reduced", 150.0),
+        "rotor_hot": Key("degC", 0, 220, "temperature of the rotor that trips", 180.0),
+    },
 }
-UNIT_OPTIONAL = ("transmission", "encoder")
+UNIT_OPTIONAL = ("transmission", "encoder", "safety")
 
 
 @dataclass(frozen=True)
@@ -217,6 +232,23 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Safety:
+    """What the machine and its bridge bear, and for how long."""
+
+    short_allowed: bool
+    main_loop_timeout: float
+    i_continuous: float
+    overload_time: float
+    stall_time: float
+    board_warm: float
+    board_hot: float
+    stator_warm: float
+    stator_hot: float
+    rotor_warm: float
+    rotor_hot: float
+
+
+@dataclass(frozen=True)
 class Unit:
     """One drive: a board, a motor and what joins them."""
 
@@ -232,6 +264,7 @@ class Unit:
     sensing: Sensing
     limits: Limits
     control: Control
+    safety: Safety
 
     def with_pwm(self, f_pwm: float, clock: float | None = None) -> "Unit":
         """The same unit at another PWM frequency and clock in Hz; UnitError where its board cannot."""
@@ -300,8 +333,10 @@ class Unit:
             "encoder_reversed": int(self.encoder.reversed),
             "encoder_absolute": int(self.encoder.kind == "absolute"),
         }
-        for item in fields(control):
-            settings[item.name] = getattr(control, item.name)
+        for section in (control, self.safety):
+            for item in fields(section):
+                settings[item.name] = getattr(section, item.name)
+        settings["short_allowed"] = int(self.safety.short_allowed)
         hardware = self.board.hardware
         if hardware is not None:
             # When each quantity is sampled, from the carrier's centre, and what the window costs.
@@ -412,6 +447,7 @@ def load(name: str | Path, board: str | Path | None = None) -> Unit:
     for section, key, default in (
         ("limits", "torque_limit", values["limits"]["torque_max"]),
         ("control", "dead_time_compensated", controller.dead_time),
+        ("safety", "i_continuous", 0.6 * motor.i_max),
     ):
         if optional(values[section][key]) is None:
             values[section][key] = default
@@ -429,6 +465,7 @@ def load(name: str | Path, board: str | Path | None = None) -> Unit:
         sensing=build(Sensing, "sensing") if hardware is None else Sensing(**hardware.full_scales),
         limits=build(Limits, "limits"),
         control=build(Control, "control"),
+        safety=build(Safety, "safety"),
     )
     check_unit(unit, reader)
     reader.finish()

@@ -34,10 +34,10 @@ REACTIONS = (
     Reaction("over-current", "PHASE_OVERCURRENT", "the control law, from its samples", 2),
     # Two looks of the main loop, late by collections of garbage (40 ms each), and a letter. In these three a
     # limit of the control law may be broken first, and is then what is reported.
-    Reaction("encoder lost", "ROTOR_BLOCKED", "the main loop: the count stands while the shaft turns", 2500),
+    Reaction("encoder lost", "ENCODER_LOST", "the main loop: the count stands while the shaft turns", 2500),
     # 24 looks of the main loop, up to 50 periods apart while it serves a host, and two collections.
-    Reaction("phase a stuck", "WIRING_UNCLEAR", "the main loop: one count stays, another moves", 3000),
-    Reaction("phase b stuck", "WIRING_UNCLEAR", "the main loop: one count stays, another moves", 3000),
+    Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 3000),
+    Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 3000),
     # In order: host_timeout (0.5 s), torque down, field down, then the bridges.
     Reaction("USB unplugged", "", "the main loop: no word of the host; an ordered stop", 20000),
     Reaction("Ctrl-C at the port", "", "the main loop: no word of the host; an ordered stop", 20000),

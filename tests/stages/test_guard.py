@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from eesm import signals as table
 from eesm.stages.guard import guard, watch
+from eesm.stages.mailbox import take_mailbox
 from eesm.stages.transforms import clarke
 from tests.stages.bench import make_signals
 
@@ -24,7 +25,8 @@ CAUSES = [
     ({"i_b_raw": 4095}, table.FAULT_SENSOR_RANGE),
     ({"i_f_raw": 4095}, table.FAULT_SENSOR_RANGE),
     ({"u_dc_raw": 4095}, table.FAULT_SENSOR_RANGE),
-    ({"fault_request": 0x400}, 0x400),
+    ({"fault_request": 30}, table.FAULT_ASKED),
+    ({"silence": 500, "silence_max": 500}, table.FAULT_MAIN_LOOP_SILENT),
     ({"board_faults": table.FAULT_PERIOD_MISSED}, table.FAULT_PERIOD_MISSED),
     ({"board_faults": table.FAULT_INPUT}, table.FAULT_INPUT),
 ]
@@ -52,6 +54,29 @@ def test_a_broken_limit_is_latched_at_once_and_stays(cause, bit) -> None:
     assert (calm.faults, calm.fault_first) == (0, 0)
     look(calm)
     assert calm.faults == 0
+
+
+def test_a_link_that_jumps_beyond_its_limit_has_lost_its_battery() -> None:
+    s = make_signals(**LIMITS, u_dc=25001, u_dc_last=24000, u_dc_jump=1000)
+    look(s)
+    assert s.faults == table.FAULT_DC_OVERVOLTAGE | table.FAULT_LOAD_DUMP
+    s = make_signals(**LIMITS, u_dc=25001, u_dc_last=24001, u_dc_jump=1000)
+    look(s)
+    assert s.faults == table.FAULT_DC_OVERVOLTAGE
+
+
+def test_a_letter_is_a_sign_of_life_of_the_main_loop() -> None:
+    s = make_signals(**LIMITS, silence=499, silence_max=500, mailbox_sequence=1)
+    s.memory = [0]
+    take_mailbox(s)
+    for _ in range(500):
+        look(s)
+    assert s.faults == 0
+    look(s)
+    assert s.faults == table.FAULT_MAIN_LOOP_SILENT
+    s = make_signals(**LIMITS, silence=table.PHASE_MASK)
+    look(s)
+    assert s.faults == 0  # 0: nobody watches
 
 
 @pytest.mark.parametrize(("cause", "bit"), CAUSES)

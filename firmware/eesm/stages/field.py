@@ -54,7 +54,8 @@ def control_field(s: Signals) -> None:
     else:
         u_f = 0
         if s.faults != 0 or s.field_mode == FIELD_REVERSE:
-            if s.i_f > s.i_f_safe and s.u_dc < s.u_dc_brake:
+            watch_link(s)
+            if s.i_f > s.i_f_safe and s.link_full == 0:
                 u_f = u_f_min
         elif s.field_mode == FIELD_VOLTAGE:
             u_f = s.field_voltage
@@ -65,6 +66,14 @@ def control_field(s: Signals) -> None:
         s.u_f = u_f
         s.field_integral = 0
         s.field_excess = u_f
+
+
+def watch_link(s: Signals) -> None:
+    """The link takes the field's energy below u_dc_brake, and once full again from below u_dc_again."""
+    if s.u_dc >= s.u_dc_brake:
+        s.link_full = 1
+    elif s.u_dc < s.u_dc_again:
+        s.link_full = 0
 
 
 def excite(s: Signals) -> None:

@@ -3,15 +3,19 @@
 from eesm.signals import (
     ADC_TOP,
     BRIDGE_OFF,
+    FAULT_ASKED,
     FAULT_DC_OVERVOLTAGE,
     FAULT_DC_UNDERVOLTAGE,
     FAULT_FIELD_OVERCURRENT,
+    FAULT_LOAD_DUMP,
+    FAULT_MAIN_LOOP_SILENT,
     FAULT_OVERSPEED,
     FAULT_PHASE_OVERCURRENT,
     FAULT_SENSOR_RANGE,
     Signals,
 )
 from eesm.stages.fixed import magnitude
+from eesm.table import Q30_MAX
 
 
 def guard(s: Signals) -> None:
@@ -33,16 +37,20 @@ def guard(s: Signals) -> None:
         | s.u_dc - s.u_dc_min
     ) < 0:
         s.suspect = 0
-        latch(s, s.fault_request | s.board_faults | find_broken(s))
+        latch(s, s.board_faults | find_broken(s))
 
 
 def watch(s: Signals) -> None:
-    """Make the guard look closely when a converter is at its end or the shaft too quick; an outer slot.
+    """Make the guard look closely: a converter at its end, the shaft too quick, the main loop silent.
 
-    A current or u_dc so large as the converter's end trips by itself, in its period; this finds the sensor
-    whose end is within the limits.
+    An outer slot.  A current or u_dc so large as the converter's end trips by itself, in its period; this
+    finds the sensor whose end is within the limits.
     """
     s.suspect = 0
+    if s.silence < Q30_MAX:
+        s.silence = s.silence + 1
+    if s.silence_max != 0 and s.silence > s.silence_max:
+        s.suspect = -1
     if (
         s.w_e_trip - s.w_e
         | s.w_e_trip + s.w_e
@@ -66,6 +74,8 @@ def find_broken(s: Signals) -> int:
         now = now | FAULT_FIELD_OVERCURRENT
     if s.u_dc > s.u_dc_trip:
         now = now | FAULT_DC_OVERVOLTAGE
+        if s.u_dc - s.u_dc_last > s.u_dc_jump:
+            now = now | FAULT_LOAD_DUMP
     if s.u_dc < s.u_dc_min and s.bridge_mode != BRIDGE_OFF:
         now = now | FAULT_DC_UNDERVOLTAGE
     if magnitude(s.w_e) > s.w_e_trip:
@@ -74,6 +84,10 @@ def find_broken(s: Signals) -> int:
         now = now | FAULT_SENSOR_RANGE
     if s.i_f_raw == 0 or s.i_f_raw == ADC_TOP or s.u_dc_raw == ADC_TOP:
         now = now | FAULT_SENSOR_RANGE
+    if s.silence_max != 0 and s.silence > s.silence_max:
+        now = now | FAULT_MAIN_LOOP_SILENT
+    if s.fault_request != 0:
+        now = now | FAULT_ASKED
     return now
 
 

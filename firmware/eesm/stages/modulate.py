@@ -1,9 +1,10 @@
 """Stator voltage to compare counts."""
 
 from eesm.signals import BRIDGE_SHORT, GATE_INVERTER, Signals
-from eesm.stages.fixed import amplify, sat, within
+from eesm.stages.fixed import amplify, magnitude, sat, within
 
 SQRT3_HALF = 28378  # sqrt(3)/2, Q15
+INVERSE_SQRT3 = 18919  # 1/sqrt(3), Q15
 
 
 def make_up(s: Signals, current: int) -> int:
@@ -13,6 +14,22 @@ def make_up(s: Signals, current: int) -> int:
     zero current keeps the compensation from chattering.
     """
     return sat(amplify(current, s.k_dead, s.k_dead_shift), s.dead_count)
+
+
+def choose_safe_state(s: Signals) -> None:
+    """After a fault: six switches open, or all low sides on while open ones would feed a link that is full.
+
+    Open switches rectify the EMF, sqrt(3) * w_e * M * i_f between two terminals; below u_dc_brake that
+    feeds nothing (reference: safety).  A shorted machine brakes and carries a multiple of i_max, so the
+    short ends as soon as the field is low enough, and only a bridge that bears it is shorted.
+    """
+    if s.short_allowed == 1:
+        emf = (magnitude(s.w_e) * magnitude(amplify(s.i_f, s.k_m, s.k_m_shift))) >> s.emf_shift
+        limit = (s.u_dc_brake * INVERSE_SQRT3) >> 15
+        if emf < limit - (limit >> 3):
+            s.shorted = 0
+        elif emf > limit and (s.short_wanted == 1 or s.u_dc > s.u_dc_trip):
+            s.shorted = 1
 
 
 def modulate(s: Signals) -> None:
@@ -58,5 +75,9 @@ def modulate(s: Signals) -> None:
         s.compare_b = 0
         s.compare_c = 0
         s.gate_enable = 0
-        if s.bridge_mode == BRIDGE_SHORT and s.faults == 0:
+        if s.faults != 0:
+            choose_safe_state(s)
+            if s.shorted == 1:
+                s.gate_enable = GATE_INVERTER
+        elif s.bridge_mode == BRIDGE_SHORT:
             s.gate_enable = GATE_INVERTER
