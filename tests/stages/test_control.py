@@ -87,6 +87,24 @@ def test_a_fault_reverses_the_exciter_until_the_field_is_down_or_the_link_is_hig
     assert s.u_f == -s.u_f_max
 
 
+def test_a_full_link_takes_the_fields_energy_again_only_when_it_has_fallen_further() -> None:
+    s = ready(faults=1, i_f=20000, i_f_ref=20000)
+    limit_exciter(s)
+    seen = []
+    for u_dc in (
+        s.u_dc_brake - 1,
+        s.u_dc_brake,
+        s.u_dc_brake - 1,
+        s.u_dc_again,
+        s.u_dc_again - 1,
+        s.u_dc_again + 1,
+    ):
+        s.u_dc = u_dc
+        control_field(s)
+        seen.append(s.u_f < 0)
+    assert seen == [True, False, False, False, True, True]
+
+
 def test_field_voltage_mode_applies_what_is_asked_within_reach() -> None:
     s = ready(field_voltage=32767, i_f=5000)
     s.field_mode = FIELD_VOLTAGE
