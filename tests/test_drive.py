@@ -616,3 +616,25 @@ def test_an_encoder_that_dies_between_two_looks_is_named(apart, died):
         bench.drive.tick()
         bench.mailbox.pump()
     assert {"ENCODER_LOST", "PHASE_OVERCURRENT"} & set(bench.names()), bench.story()
+
+
+def test_a_slow_slope_leaves_no_torque_for_the_next_arming():
+    """Found by the exhaustive search: a stop while the field rises asks for the torque that is left."""
+    bench = Bench("a").ready()
+    bench.drive.set_torque(6.0)
+    bench.run(0.05)
+    bench.drive.set_setting("torque_slew", 0.1)
+    bench.run(0.05)
+    bench.drive.fail("FIELD_OPEN", "tried by a test")
+    bench.x[plant.BRAKE_TORQUE] = 20.0
+    bench.run(0.4)
+    bench.x[plant.BRAKE_TORQUE] = 0.0
+    bench.drive.clear()
+    bench.run(0.05)
+    bench.drive.arm()
+    bench.run_to(states.FIELD_UP)
+    bench.run(0.007)
+    bench.drive.stop()
+    bench.trace.clear()
+    bench.run(0.1)
+    assert max(abs(torque) for _, torque, _ in bench.trace) < 0.02 * bench.unit.limits.torque_max
