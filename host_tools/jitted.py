@@ -30,8 +30,7 @@ def compile_with(function: Callable, replaced: dict[str, Any]) -> Callable:
 @cache
 def compile_plant() -> tuple[Callable, Callable]:
     """(run_period, sample), compiled at their first call."""
-    helpers = {
-        name: compile_with(getattr(plant, name), {})
-        for name in ("turn_direction", "invert_saturated", "find_diode_voltage")
-    }
+    helpers: dict[str, Callable] = {}
+    for name in ("turn_direction", "invert_saturated", "find_open_voltage", "feed_faults", "find_diode_voltage"):
+        helpers[name] = compile_with(getattr(plant, name), helpers)
     return compile_with(plant.run_period, helpers), compile_with(sensors.sample, {})
