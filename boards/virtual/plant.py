@@ -189,6 +189,9 @@ N_REF_0 = const(79)
 R_ON = const(80)  # Ohm, of the switches: part of R_S
 _C_SIZE = const(81)
 
+# A compiler may make a second `run_period` with 0 here, for a plant that is not FAULTY (host_tools.jitted does).
+MAY_FAIL = const(1)
+
 _INV_SQRT3 = 0.5773502691896258
 _SQRT3_HALF = 0.8660254037844386
 _TWO_PI = 6.283185307179586
@@ -500,7 +503,9 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             if i_f0 < 0.0:
                 u_f = supply
                 polarity = -1.0
-    faulty = c[FAULTY]
+    faulty = 0.0
+    if MAY_FAIL:
+        faulty = c[FAULTY]
     fed = 0.0
     arc = 0.0
     if faulty != 0.0:
@@ -523,7 +528,9 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     u_alpha = 0.0
     u_beta = 0.0
     steps = c[SUBSTEPS]
+    free = 1  # whether currents choose the voltage: 0 the bridge does, 1 diodes, 2 an open phase
     if gate & 1:
+        free = 0
         x[CONDUCTS] = 1.0
         if c[SWAP_GATES] != 0.0:
             swapped = compare_a
@@ -561,8 +568,10 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
         u_beta = (u_b - u_c) * 0.5773502691896258 * c[MIRROR]
         if faulty != 0.0:
             fed = feed_faults(x, c, u_a - u_b, u_c)
-            if c[PHASE_OPEN] != 0.0 and steps < 4.0:
-                steps = 4.0
+            if c[PHASE_OPEN] != 0.0:
+                free = 2
+                if steps < 4.0:
+                    steps = 4.0
     elif x[CONDUCTS] != 0.0:
         if steps < 4.0:
             steps = 4.0
@@ -602,6 +611,10 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
         elif w_e < 0.0:
             iron = c[K_E] * w_e - c[K_H]
 
+    aside = iron  # whether energy goes elsewhere
+    if faulty != 0.0:
+        aside = 1.0
+
     torque_0 = x[TORQUE_NOW]
     torque_sum = 0.0
     mean_f = 0.0
@@ -622,7 +635,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
         sin_0 = sin_m * cos_h + cos_m * sin_h
 
         stator_open = False
-        if not gate & 1:
+        if free == 1:
             if x[CONDUCTS] == 0.0:
                 # Open unless the emf, line to line, exceeds the link.
                 e_d = c[M_] / c[L_F] * (v_f - r_f * i_f0)
@@ -665,7 +678,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
                 )
                 u_alpha = x[U_ALPHA]
                 u_beta = x[U_BETA]
-        elif faulty != 0.0 and c[PHASE_OPEN] != 0.0:
+        elif free == 2:
             d_1 = d_0 + h * (u_beta * sin_m - resistance * j_d0)
             q_1 = q_0 + h * (u_beta * cos_m - resistance * j_q0)
             x[I_F] = i_f0
@@ -797,11 +810,6 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             x[BEND_Q] = mean_q - i_qm
             x[BEND_F] = (i_f0 - 2.0 * i_fm + i_f1) * 0.16666666666666666
             energy_s = energy_s + v_d * mean_d + v_q * mean_q
-            if faulty != 0.0 and c[PHASE_OPEN] != 0.0:
-                # What the gap takes is not the bridge's.
-                gap_power = u_alpha * (mean_d * cos_m - mean_q * sin_m)
-                energy_s = energy_s - gap_power
-                arc = arc - gap_power
             copper_s = (
                 copper_s
                 + i_d0 * i_d0
@@ -810,7 +818,12 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
                 + i_d1 * i_d1
                 + i_q1 * i_q1
             )
-            if iron != 0.0:
+            if aside != 0.0:
+                if c[PHASE_OPEN] != 0.0:
+                    # What the gap takes is not the bridge's.
+                    gap_power = u_alpha * (mean_d * cos_m - mean_q * sin_m)
+                    energy_s = energy_s - gap_power
+                    arc = arc - gap_power
                 # i_fe times the voltage behind the resistance
                 loss_iron = loss_iron + 0.25 * h * iron * (
                     (v_q - resistance * j_q0) * d_0

@@ -11,7 +11,13 @@ codes as wide as ten (erratum E11: 512, 1536, 2560, 3584; all others are narrowe
 channels that are taken one after the other.
 """
 
-from boards.virtual.plant import check_amount, const, micropython, shuffle  # pyright: ignore[reportAttributeAccessIssue]
+from boards.virtual.plant import (  # pyright: ignore[reportAttributeAccessIssue]
+    MAY_FAIL,
+    check_amount,
+    const,
+    micropython,
+    shuffle,
+)
 
 # x[0] i_a, x[1] i_b, x[2] i_f, x[3] u_dc, x[4] turns of the shaft: the first words of the plant's state.
 
@@ -25,26 +31,27 @@ _Y_SIZE = const(3)
 ZERO_TURNS = const(12)  # turns where the encoder counts 0
 COUNTS = const(13)  # counts a turn, negative: counts backwards
 _ABSOLUTE = const(14)
-STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder
+STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder; 32 the encoder is upset
+UPSET = const(32)
 _NOISE = const(16)  # 128 samples of the normal distribution
 _SKEW = const(144)  # periods from one channel to the next, 0: all at once
 _SPUR = const(145)  # counts by which the four codes are too wide, 0: none is
 _STRETCH = const(146)  # counts of all other codes a count
 _LAST = const(147)  # what the channels had a period ago
 # faults
-_UPSET = const(151)  # 1: the encoder slips or counts what is not there
-_SLIP = const(152)  # share of the counts that is lost
-_BURST = const(153)  # counts, at most, that come or go in a period
-_SPURIOUS = const(154)  # counts that an absolute encoder has too many at present
-_JUMP = const(155)  # turns of the shaft by which the encoder has jumped
-_ZERO_WAS = const(156)  # ZERO_TURNS before that
-_POLE_PAIRS = const(157)
+_SLIP = const(151)  # share of the encoder's counts that is lost
+_BURST = const(152)  # counts, at most, that come or go in a period
+_SPURIOUS = const(153)  # counts that an absolute encoder has too many at present
+_JUMP = const(154)  # turns of the shaft by which the encoder has jumped
+_ZERO_WAS = const(155)  # ZERO_TURNS before that
+_POLE_PAIRS = const(156)
+_SEEN = const(185)  # turns when an upset encoder was looked at, -1: it is not
 # the channels as built: gain, zero and noise of channel n at 3*n; what is wrong with them at n
-_BUILT = const(158)
-_SIGN = const(170)
-_DRIFT = const(174)  # relative change of the gain
-_OFFSET = const(178)  # counts
-_RANGE = const(182)  # 1 + the count that the channel reads for ever, 0: none
+_BUILT = const(157)
+_SIGN = const(169)
+_DRIFT = const(173)  # relative change of the gain
+_OFFSET = const(177)  # counts
+_RANGE = const(181)  # 1 + the count that the channel reads for ever, 0: none
 _K_SIZE = const(186)
 
 _CHANNELS = ("i_a", "i_b", "i_f", "u_dc")
@@ -52,6 +59,38 @@ _CHANNELS = ("i_a", "i_b", "i_f", "u_dc")
 # Options that make the converter an RP2040's: 9 effective bits are an error of 2**3/sqrt(12) counts rms, with
 # 0.29 of it from rounding; a conversion takes 2 us.
 PICO = {"adc_noise": 2.29, "adc_spur": 9.0, "adc_skew": 2e-6}
+
+
+@micropython.native
+def upset_encoder(x, y, k):
+    """Let the encoder slip and count what is not there.
+
+    Both move the place where it counts 0, so that they reach whoever else follows it.
+    """
+    turns = x[4]
+    moved = 0.0
+    if k[_SEEN] >= 0.0:
+        moved = turns - k[_SEEN]
+        if moved > 0.5:
+            moved = moved - 1.0
+        elif moved < -0.5:
+            moved = moved + 1.0
+    k[_SEEN] = turns
+    shift = k[_SLIP] * moved
+    burst = k[_BURST]
+    if burst != 0.0:
+        spurious = float(int(((int(y[_RANDOM]) >> 13) & 1023) * (2.0 * burst + 1.0) / 1024.0) - int(burst))
+        change = spurious
+        if k[_ABSOLUTE] != 0.0:
+            change = spurious - k[_SPURIOUS]
+            k[_SPURIOUS] = spurious
+        shift = shift - change / k[COUNTS]
+    zero = k[ZERO_TURNS] + shift
+    if zero >= 1.0:
+        zero = zero - 1.0
+    elif zero < 0.0:
+        zero = zero + 1.0
+    k[ZERO_TURNS] = zero
 
 
 @micropython.native
@@ -122,25 +161,12 @@ def sample(x, y, k, raw):
     y[_COUNT] = count
     if k[_ABSOLUTE] != 0.0:
         count = place
-    if k[_UPSET] != 0.0:
-        # Both move the place where the encoder counts 0, so that they reach whoever follows it.
-        shift = k[_SLIP] / (1.0 - k[_SLIP]) * moved / k[COUNTS]
-        burst = k[_BURST]
-        if burst != 0.0:
-            spurious = float(int(((r >> 13) & 1023) * (2.0 * burst + 1.0) / 1024.0) - int(burst))
-            change = spurious
-            if k[_ABSOLUTE] != 0.0:
-                change = spurious - k[_SPURIOUS]
-                k[_SPURIOUS] = spurious
-            shift = shift - change / k[COUNTS]
-        zero = k[ZERO_TURNS] + shift
-        if zero >= 1.0:
-            zero = zero - 1.0
-        elif zero < 0.0:
-            zero = zero + 1.0
-        k[ZERO_TURNS] = zero
     if stuck < 16:
         raw[4] = count
+    elif MAY_FAIL and stuck >= 32:
+        if stuck < 48:
+            raw[4] = count
+        upset_encoder(x, y, k)
 
 
 def make_sensors(plant, seed=0, options=None):
@@ -169,6 +195,7 @@ def make_sensors(plant, seed=0, options=None):
     for n in range(64):
         k[_NOISE + 64 + n] = _normal((64.5 + n) / 128)
         k[_NOISE + 63 - n] = -k[_NOISE + 64 + n]
+    k[_SEEN] = -1.0
     k[_POLE_PAIRS] = float(values["pole_pairs"])
     r = shuffle(shuffle(seed + 12345))
     counts = values["encoder_counts"]
@@ -255,8 +282,7 @@ def inject(k, name, on=True, amount=None):
     adc_stuck_a, _b, _f, _u  the channel keeps the count it had
     encoder_reversed      counts the other way
     encoder_lost          no count comes any more
-    encoder_jumped        electrical degrees, 60: it has at once counted that much more, and the other way
-                          when the fault is ended
+    encoder_jumped        electrical degrees, 60, by which it is at once ahead of the rotor, until the fault ends
     encoder_slips         share, 0.02, of its counts that is lost as the shaft turns; they stay lost
     encoder_noisy         counts, 20: as many, at most, come or go by chance in each period; an incremental
                           encoder keeps them
@@ -291,11 +317,18 @@ def inject(k, name, on=True, amount=None):
     elif kind == "range":
         k[_RANGE + n] = 1.0 + (4095.0 if amount is None else float(amount)) if on else 0.0
     else:
-        bit = 16 if name == "encoder_lost" else 1 << n
-        k[STUCK] = float(int(k[STUCK]) | bit if on else int(k[STUCK]) & ~bit)
-    k[_UPSET] = 1.0 if k[_SLIP] or k[_BURST] else 0.0
+        _set_bit(k, 16 if name == "encoder_lost" else 1 << n, on)
+    upset = k[_SLIP] or k[_BURST]
+    _set_bit(k, 32, upset)
+    if not upset:
+        k[_SEEN] = -1.0
     if n >= 0:
         _set_channel(k, n)
+
+
+def _set_bit(k, bit, on):
+    """A bit of STUCK."""
+    k[STUCK] = float(int(k[STUCK]) | bit if on else int(k[STUCK]) & ~bit)
 
 
 def _set_channel(k, n):
