@@ -40,7 +40,13 @@ def compile_plant(may_fail: bool = True) -> tuple[Callable, Callable]:
     """
     suffix, replaced = ("", {}) if may_fail else ("_healthy", {"MAY_FAIL": 0})
     helpers: dict[str, Any] = {}
-    for name in ("turn_direction", "invert_saturated", "find_open_voltage", "feed_faults", "find_diode_voltage"):
+    for name in (
+        "turn_direction",
+        "invert_saturated",
+        "find_open_voltage",
+        "feed_faults",
+        "find_diode_voltage",
+    ):
         helpers[name] = compile_with(getattr(plant, name), helpers)
     upset = {"upset_encoder": compile_with(sensors.upset_encoder, {})}
     return (

@@ -33,12 +33,16 @@ def balance(x: list[float], c: list[float]) -> Callable[[], float]:
     return tell
 
 
-def turning(name: str, share: float, i_q: float = 0.2, **options: Any) -> tuple[list, list, Any, float, float]:
+def turning(
+    name: str, share: float, i_q: float = 0.2, **options: Any
+) -> tuple[list, list, Any, float, float]:
     """(x, c, unit, i_f, w_m) at a held share of the top speed, with i_q as a share of i_max."""
     unit = load(name)
     w_m = share * unit.limits.w_m_max
     x, c, _ = build(name, held=1, w_m=w_m, **options)
-    i_f = min(0.5 * unit.motor.i_f_max, 0.35 * unit.dc_link.u_nominal / (w_m * unit.motor.pole_pairs * unit.motor.M))
+    i_f = min(
+        0.5 * unit.motor.i_f_max, 0.35 * unit.dc_link.u_nominal / (w_m * unit.motor.pole_pairs * unit.motor.M)
+    )
     set_currents(x, c, 0.0, i_q * unit.motor.i_max, i_f)
     return x, c, unit, i_f, w_m
 
@@ -321,7 +325,7 @@ def test_active_short_circuit_settles_where_the_formula_says(name: str) -> None:
     """i_d = -w^2*L_q*psi_f/(R^2 + w^2*L_d*L_q), i_q = -R*w*psi_f/(...), with a constant field current."""
     unit = load(name)
     m = unit.motor
-    x, c, _ = build(name, held=1, w_m=0.5 * unit.limits.w_m_max, **QUIET, **{"exciter_kind": "half_bridge"})
+    x, c, _ = build(name, held=1, w_m=0.5 * unit.limits.w_m_max, **QUIET, exciter_kind="half_bridge")
     i_f = 0.3 * m.i_f_max
     set_currents(x, c, 0.0, 0.0, i_f)
     w = x[P.W_M] * m.pole_pairs
@@ -403,9 +407,15 @@ def faulty_run(x: Any, c: Any, step: Callable[..., None], inject_one: Callable[.
     """State after every fault in turn, in each mode of the bridges."""
     r = 1
     turn = 0
-    for name in (
-        "exciter_stuck exciter_stuck_low field_shorted phase_open phase_shorted ground_fault supply_sag".split()
-    ):
+    for name in [
+        "exciter_stuck",
+        "exciter_stuck_low",
+        "field_shorted",
+        "phase_open",
+        "phase_shorted",
+        "ground_fault",
+        "supply_sag",
+    ]:
         inject_one(c, name, True, None, x)
         for _ in range(90):
             r = P.shuffle(r)
