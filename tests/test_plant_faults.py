@@ -53,7 +53,7 @@ def off(x: list[float], c: list[float], periods: int, field: int = 0) -> None:
         run_period(x, c, 0, 0, 0, field, 2 if field else 0)
 
 
-# --- all of them ------------------------------------------------------------------------------------------
+# --- all of them -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(P.FAULTS))
@@ -98,7 +98,7 @@ def test_amounts_are_checked() -> None:
         inject(c, "rain")
 
 
-# --- field ------------------------------------------------------------------------------------------------
+# --- field -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "c_saturated"])
@@ -168,7 +168,7 @@ def test_an_exciter_stuck_low_cannot_reverse_the_field(kind: str, gate: int) -> 
     assert x[P.U_F] == pytest.approx(48, rel=0.02)
 
 
-# --- phases ---------------------------------------------------------------------------------------------------
+# --- phases ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c", "c_saturated"])
@@ -291,7 +291,7 @@ def test_a_ground_fault_is_seen_by_the_third_sensor_only() -> None:
     assert x[P.I_GROUND] == 0
 
 
-# --- link ------------------------------------------------------------------------------------------------------
+# --- link ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c", "c_saturated"])
@@ -339,7 +339,7 @@ def test_active_short_circuit_settles_where_the_formula_says(name: str) -> None:
 
 
 def test_load_dump_is_ended_by_the_active_short_circuit() -> None:
-    """The link rises by P/(C*U) until the low switches close, and then no more; energy balances throughout."""
+    """The link rises by P/(C*U) until the low switches close, then no more; energy balances throughout."""
     x, c, unit, i_f, w_m = turning("c", 0.5, -0.3)
     drive(x, c, 40, *steady(unit, 0.0, -0.3 * unit.motor.i_max, i_f, w_m))
     inject(c, "battery_lost")
@@ -400,7 +400,7 @@ def test_a_sagging_supply_and_its_return() -> None:
     assert x[P.U_DC] == pytest.approx(unit.dc_link.battery_emf)
 
 
-# --- engines ---------------------------------------------------------------------------------------------------
+# --- engines ---------------------------------------------------------------------------------------------
 
 
 def faulty_run(x: Any, c: Any, step: Callable[..., None], inject_one: Callable[..., None]) -> list[float]:

@@ -11,10 +11,10 @@ codes as wide as ten (erratum E11: 512, 1536, 2560, 3584; all others are narrowe
 channels that are taken one after the other.
 """
 
-from boards.virtual.plant import (  # pyright: ignore[reportAttributeAccessIssue]
+from boards.virtual.plant import (
     MAY_FAIL,
     check_amount,
-    const,
+    const,  # pyright: ignore[reportAttributeAccessIssue]
     micropython,
     shuffle,
 )

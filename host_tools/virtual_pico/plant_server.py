@@ -214,7 +214,7 @@ class Server:
         self._show_temperatures()
 
     def _show_temperatures(self) -> None:
-        """What the converter is given: those of the dividers, or the ends of its range where one is broken."""
+        """What the converter is given: those of the dividers, or an end of its range if one is lost."""
         for place, name in enumerate(("stator", "board")):
             count = self.counts[place]
             if f"{name}_sensor_shorted" in self.sensors_lost:
