@@ -1,1 +1,1 @@
-"""The fault campaign: every fault of the table injected at several operating points, claimed against measured."""
+"""The fault campaign: each fault injected at several operating points, claimed against measured."""

@@ -22,7 +22,7 @@ class Case:
 
     `act` makes it happen; `begins`, if the cause builds up, says in which periods a limit is broken.
     `prepare` changes settings or set points first.  `siblings` are names that may come first or instead,
-    since one cause breaks several limits.  `seconds` is waited for the fault, with `act_on` called every tick.
+    since one cause breaks several limits.  `seconds` is waited for the fault, `act_on` called every tick.
     """
 
     fault: str
@@ -38,6 +38,7 @@ class Case:
     field_falls: bool = True  # the exciter still can force the field down
     link_counts: bool = True  # the link's voltage is not what is injected
     torque_ends: bool = True  # open switches end the current
+    may_hold: bool = False  # the drive may as well keep the limit without a fault
 
     @property
     def claimed(self) -> int:
@@ -94,7 +95,7 @@ def lose_battery(rig: Rig) -> None:
 
 
 def speed_up(share: float, of_trip: float) -> Act:
-    """The load drives the shaft up, with a share of the acceleration of torque_max, to a multiple of w_m_trip."""
+    """The load drives the shaft up, with a share of what torque_max makes, to a multiple of w_m_trip."""
 
     def act_on(rig: Rig) -> None:
         slope = share * rig.unit.limits.torque_max / float(rig.settings["J"])
@@ -121,9 +122,19 @@ def leave_host(rig: Rig) -> None:
     rig.host = False
 
 
-def is_beyond(name: str, truth: Callable[[Rows], np.ndarray]) -> Begins:
-    """A quantity beyond the setting of that name."""
-    return lambda rig, rows: truth(rows) > float(rig.settings[name])
+def is_beyond(name: str, truth: Callable[[Rows], np.ndarray], noise: float = 0.005) -> Begins:
+    """A quantity beyond the setting of that name, by more than its sensor's noise."""
+    return lambda rig, rows: truth(rows) > (1 + noise) * float(rig.settings[name])
+
+
+def brake_with(share: float) -> Act:
+    """Brake with a share of the power that the machine can regenerate at this speed."""
+
+    def prepare(rig: Rig) -> None:
+        rig.drive.set_torque(-share * rig.torque_allowed)
+        rig.run(0.1)
+
+    return prepare
 
 
 CASES: tuple[Case, ...] = (
@@ -162,6 +173,17 @@ CASES: tuple[Case, ...] = (
         ("DC_OVERVOLTAGE",),
         begins=is_beyond("u_dc_trip", lambda rows: rows["u_dc"]),
         link_counts=False,
+        may_hold=True,
+    ),
+    Case(
+        "LOAD_DUMP",
+        "battery lost at 20 % of the power, no clamp",
+        lose_battery,
+        lambda point: point.braking,
+        ("DC_OVERVOLTAGE",),
+        prepare=brake_with(0.2),
+        begins=is_beyond("u_dc_trip", lambda rows: rows["u_dc"]),
+        may_hold=True,
     ),
     Case(
         "OVERSPEED",
@@ -169,7 +191,7 @@ CASES: tuple[Case, ...] = (
         lambda rig: None,
         lambda point: point.speed > 0.8,
         ("OVER_EXCITATION",),
-        begins=is_beyond("w_m_trip", lambda rows: abs(rows["w_m"])),
+        begins=is_beyond("w_m_trip", lambda rows: abs(rows["w_m"]), noise=0.0),
         act_on=speed_up(0.5, 1.05),
         seconds=2.0,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import hypot, log
 from typing import Any
@@ -13,11 +14,12 @@ from eesm.faults import names_of
 from host_tools.campaign.cases import Case
 from host_tools.campaign.rig import NotReached, Point, Record, Rig, Rows
 
-AFTER = 0.25  # s that are recorded after the fault was seen
+AFTER = 0.6  # s that are recorded after the fault was seen: a field that falls by itself takes long
 FIELD_DOWN = 0.05  # of i_f_max
 TORQUE_GONE = 0.05  # of torque_max
 LINK_HIGHEST = 1.25  # of u_dc_nominal
 GATE = 1  # of gate_enable: the inverter's
+KICK = 20  # periods in which the stator's current ends
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,21 @@ def fall_time(rig: Rig, i_f: float, u_dc: float) -> float:
     return 1.15 * l_f / r_f * log((forced + max(i_f, i_end)) / (forced + i_end))
 
 
-def end_time(rig: Rig, i_s: float, i_d: float, i_f: float, w_m: float, u_dc: float, field: float) -> float:
+def end_time(rig: Rig, at: Mapping[str, float], down: float) -> float:
     """Claimed s until open switches have ended the torque: 1 ms, or what physics needs.
 
     The diodes put the link against the current, and the EMF of the flux that is left helps it on:
     1.5 * L_q * i / (2/3*u_dc - w_e*psi), with psi = M*(i_f + 1.5*M/L_f*i_d), the field's current when the
-    stator's has gone (flux conservation).  Where the EMF is above the link, torque lasts until the field,
-    which takes `field` s to fall, is low.
+    stator's has gone (flux conservation).  Where the EMF is above the link, torque lasts as long as the
+    field, `down` s.
     """
     settings = rig.settings
     m, l_f = float(settings["M"]), float(settings["L_f"])
-    emf = abs(w_m) * float(settings["pole_pairs"]) * m * max(i_f, i_f + 1.5 * m / l_f * i_d)
-    pull = 2 / 3 * u_dc - emf
-    if pull < 0.05 * u_dc:
-        return max(1e-3, field)
-    return max(1e-3, 1.5 * float(settings["L_q"]) * i_s / pull)
+    i_f = max(at["i_f"], at["i_f"] + 1.5 * m / l_f * at["i_d"])
+    pull = 2 / 3 * at["u_dc"] - abs(at["w_m"]) * float(settings["pole_pairs"]) * m * i_f
+    if pull < 0.05 * at["u_dc"]:
+        return max(1e-3, down)
+    return max(1e-3, 1.5 * float(settings["L_q"]) * hypot(at["i_d"], at["i_q"]) / pull)
 
 
 def first(condition: np.ndarray) -> int | None:
@@ -105,39 +107,41 @@ def measure(rig: Rig, case: Case, point: Point) -> Row:
 def judge(rig: Rig, case: Case, point: Point, rows: Rows) -> Row:
     """What was measured, and whether it is what was claimed."""
     settings, t_pwm = rig.settings, rig.loop.t_pwm
-    begun = 0 if case.begins is None else first(case.begins(rig, rows))
     # Levels of a period act in the next one; low sides that all are on switch no more.
     ended = first(((rows["gate_enable"] & GATE) == 0) | (rows["shorted"] == 1))
     latched = first(rows["faults"] != 0)
+    # A limit may trip by the converter's noise alone; then the cause began when it was latched.
+    begun = 0 if case.begins is None else first(case.begins(rig, rows))
+    begun = latched if begun is None else begun
     why = []
     measured = field_ms = field_claimed = torque_ms = torque_claimed = None
     names = rig.names() if rig.alive else names_of(int(rows["faults"][-1]))
     if case.fault == "HOST_LOST":
         names = ["HOST_LOST"] if rig.drive.state == OFF else names
-    if not {case.fault, *case.siblings} & set(names[:1]):
+    held = case.may_hold and latched is None
+    if not held and not {case.fault, *case.siblings} & set(names[:1]):
         why.append(f"named {names or 'nothing'}")
-    if ended is None or begun is None:
-        why.append("the bridge stayed on" if ended is None else "the limit was never broken")
-    else:
-        measured = ended + 1 - begun
+    if not held and (ended is None or begun is None):
+        why.append("the bridge stayed on" if ended is None else "no limit was broken")
+    elif ended is not None and begun is not None:
+        measured = max(0, ended + 1 - begun)
         if measured > case.claimed:
             why.append(f"{measured} periods")
     if latched is not None:
         at = {name: float(rows[name][latched]) for name in ("i_d", "i_q", "i_f", "w_m", "u_dc")}
-        # --- field; while the link is full it falls by itself only, which is not what the formula is about
+        # --- field: from where the end of the stator's current leaves it.  While the link is full it falls by
+        # itself only, which is not what the formula is about.
+        kicked = float(rows["i_f"][latched : latched + KICK].max())
         down = first(rows["i_f"][latched:] < FIELD_DOWN * float(settings["i_f_max"]))
-        field_claimed = 1e3 * fall_time(rig, at["i_f"], at["u_dc"])
+        field_claimed = 1e3 * fall_time(rig, kicked, at["u_dc"])
         if down is not None:
             waited = int((rows["link_full"][latched : latched + down] == 1).sum())
-            field_ms = 1e3 * t_pwm * (down - waited)
+            field_ms = 1e3 * t_pwm * max(0, down - 1 - waited)  # reversed from the next period on
         if case.field_falls and (field_ms is None or field_ms > field_claimed):
             why.append(f"field {'still up' if field_ms is None else f'{field_ms:.1f} ms'}")
         # --- torque, unless the machine is shorted
         if ended is not None and case.torque_ends and not rows["shorted"].any():
-            i_s = hypot(at["i_d"], at["i_q"])
-            torque_claimed = 1e3 * end_time(
-                rig, i_s, at["i_d"], at["i_f"], at["w_m"], at["u_dc"], 1e-3 * field_claimed
-            )
+            torque_claimed = 1e3 * end_time(rig, at, t_pwm * (down or 0))
             pushing = np.nonzero(abs(rows["torque"][ended + 1 :]) > TORQUE_GONE * rig.unit.limits.torque_max)[
                 0
             ]

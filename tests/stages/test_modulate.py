@@ -145,8 +145,8 @@ def test_a_generating_machine_on_a_full_link_is_shorted_until_its_field_is_low()
 
 @pytest.mark.parametrize(
     "without",
-    [{"short_allowed": 0}, {"u_dc": 25000}, {"w_e": 5000}, {"i_f": 5000}],
-    ids=["a bridge that does not bear it", "the link has room", "slow", "no field"],
+    [{"short_allowed": 0}, {"u_dc": 25000}, {"w_e": 5000}, {"i_f": 5000}, {"u_dc_raw": 4095}],
+    ids=["a bridge that does not bear it", "the link has room", "slow", "no field", "a broken sensor"],
 )
 def test_otherwise_a_fault_opens_the_switches(without) -> None:
     s = generating(**without)
