@@ -56,6 +56,7 @@ def main(arguments):
         from eesm.drive import Drive
 
         gc.collect()
+        from eesm.keeper import Keeper
         from eesm.link import Link
 
         gc.collect()
@@ -72,10 +73,13 @@ def main(arguments):
     try:
         kernel = load(".", routines)
         driver = make_driver(kernel, arguments)
+        keeper = None if driver.store is None else Keeper(driver.store, kernel)
+        if keeper is not None:
+            keeper.load(kernel)
         mailbox = Mailbox(kernel)
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
-        link = Link(driver.port, drive, telemetry, kernel.identity)
+        link = Link(driver.port, drive, telemetry, kernel.identity, keeper=keeper)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)
         return 1
@@ -84,6 +88,8 @@ def main(arguments):
         return 1
     if kernel.failure is None:
         driver.start(kernel)
+        if keeper is not None:
+            keeper.tell(drive)
     else:
         # The link lives on to say why nothing can be armed.
         sys.stderr.write("%s: %s\n" % kernel.failure)
