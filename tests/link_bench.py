@@ -9,7 +9,7 @@ from typing import Any
 
 from eesm import wire
 from eesm.drive import TICK_PERIODS, Drive
-from eesm.keeper import Keeper
+from eesm.kept import Kept
 from eesm.link import Link
 from eesm.mailbox import Mailbox
 from eesm.telemetry import Telemetry
@@ -131,19 +131,15 @@ class Board:
         path.write_text(json.dumps(linked.schema, separators=(",", ":")))
         self.loop = Loop(loaded, 1, {}, linked=linked)
         self.kernel = self.loop.kernel
-        self.keeper = None if store is None else Keeper(str(store), self.kernel)
-        if self.keeper is not None:
-            self.keeper.load(self.kernel)
+        kept = None if store is None else Kept(str(store), self.kernel)
         self.mailbox = Mailbox(self.kernel)
         self.driver = StepDriver(self.loop)
         self.drive = Drive(self.kernel, self.mailbox, self.driver)
         self.telemetry = Telemetry(self.kernel)
         self.port = Pipe()
-        if self.keeper is not None:
-            self.keeper.tell(self.drive)
-        self.link = Link(
-            self.port, self.drive, self.telemetry, self.kernel.identity, str(path), keeper=self.keeper
-        )
+        if kept is not None:
+            kept.tell(self.drive)
+        self.link = Link(self.port, self.drive, self.telemetry, self.kernel.identity, str(path), kept=kept)
         self.decoder = wire.Decoder()
         self.received: list[tuple[int, int, int, bytes]] = []  # frames that are not answers
 

@@ -19,7 +19,7 @@ class File:
 
     def __init__(self, disk, name, mode):
         self.disk, self.name, self.mode = disk, name, mode
-        self.content = b""
+        self.content, self.at = b"", 0
         if mode == "wb":
             disk.step()
             if disk.kind != "littlefs":
@@ -31,7 +31,13 @@ class File:
             raise OSError(2, "ENOENT")
 
     def read(self, limit):
-        return self.content[:limit]
+        data = self.content[self.at : self.at + limit]
+        self.at += len(data)
+        return data
+
+    def seek(self, offset, whence=0):
+        self.at = offset + (len(self.content) if whence == 2 else 0)
+        return self.at
 
     def write(self, data):
         for k in range(len(data)):

@@ -11,7 +11,8 @@ import pytest
 
 from eesm import keeper, parameters, store, wire
 from eesm.drive import FAULT, HOLDS, OFF, READY, RUNNING, WRONG_STATE
-from eesm.keeper import BAD, DAMAGED, EMPTY, FOREIGN, KEPT, OLDER, STATUS, Keeper
+from eesm.keeper import DAMAGED, EMPTY, FOREIGN, KEPT, OLDER, STATUS, Keeper
+from eesm.kept import BAD
 from eesm.kernel import Kernel
 from host_tools.cli.entry import run
 from host_tools.client import Drive
@@ -46,7 +47,7 @@ def kernel_of(unit: str = "a") -> Kernel:
 def loaded(folder: Path) -> tuple[Kernel, Keeper]:
     kernel = kernel_of()
     made = Keeper(str(folder), kernel)
-    made.load(kernel)
+    made.load()
     return kernel, made
 
 
@@ -96,9 +97,10 @@ def test_a_kernel_begins_with_the_words_of_kept_settings(tmp_path: Path) -> None
 
 def test_values_that_need_each_other_are_used_together(tmp_path: Path) -> None:
     kernel = kernel_of()
-    # Alone the first is refused by the second's default, as by Drive.set_setting.
-    trip = 0.9 * kernel.bases["i"]
-    values = {"i_max": 0.3 * trip, "i_trip": trip, "bandwidth_current": 300.0}
+    # Each one alone is refused: quick control of a machine that is as heavy as it is.
+    values = {"bandwidth_speed": 40.0, "J": 0.1 * kernel.settings["J"]}
+    with pytest.raises(ValueError, match="k_w"):
+        parameters.derive({**kernel.settings, "bandwidth_speed": 40.0})
     write(tmp_path, values)
     kernel, made = loaded(tmp_path)
     assert made.kept == values and not made.notes
@@ -237,18 +239,18 @@ def test_the_drive_arms_and_runs_after_a_save(tmp_path: Path) -> None:
 
 def test_an_absolute_encoders_offset_is_kept(tmp_path: Path) -> None:
     kernel = kernel_of()
-    kernel.settings["encoder_absolute"] = 1
+    kernel.unit["settings"]["encoder_absolute"] = kernel.settings["encoder_absolute"] = 1
     write(tmp_path, {"encoder_offset": 0.25})
     made = Keeper(str(tmp_path), kernel)
-    made.load(kernel)
+    made.load()
     assert made.kept == {"encoder_offset": 0.25}
     assert kernel.read("theta_offset") == parameters.encoder_words(kernel.settings)["theta_offset"]
     kernel, made = loaded(tmp_path)
     assert made.kept == {} and "encoder_offset" in made.notes[0]
 
 
-@pytest.mark.parametrize("kind", [wire.SAVE, wire.ERASE])
-def test_both_are_refused_while_armed_and_write_nothing(tmp_path: Path, kind: int) -> None:
+@pytest.mark.parametrize("kind", [wire.SAVE, wire.ERASE, wire.STORE])
+def test_all_are_refused_while_armed_and_write_nothing(tmp_path: Path, kind: int) -> None:
     board, client = started(tmp_path)
     set_to(client, "R_s", 0.123)
     seen = set()
@@ -387,8 +389,8 @@ def test_a_damaged_store_is_a_fault_with_defaults_that_clears(tmp_path: Path) ->
     client.ok(wire.CLEAR)
     client.advance(400)
     assert board.drive.state == OFF
-    client.arm()
     assert status(client.ok(wire.STORE))[0] == DAMAGED, "a cleared fault mends nothing"
+    client.arm()
     assert Board(tmp_path, store=tmp_path).drive.state == FAULT
 
 

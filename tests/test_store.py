@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import subprocess
@@ -35,11 +36,11 @@ def real_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = store.os
     yield
     store.os = before
-    vars(store).pop("open", None)
+    del store.open  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def slot(sequence: int, values: dict[str, float], unit: str = "a") -> bytes:
-    return store.pack(sequence, unit, values)
+    return b"".join(store.pieces(sequence, unit, values))
 
 
 def older_schema(sequence: int) -> bytes:
@@ -194,8 +195,8 @@ def test_what_reads_back_as_something_else_never_becomes_a_slot(
 ) -> None:
     made = store.Store(str(tmp_path))
     made.write("a", VALUES)
-    real = store.Store._bytes_of
-    monkeypatch.setattr(store.Store, "_bytes_of", lambda self, name: real(self, name)[:-1] + b"?")
+    real = store.os.fsync
+    monkeypatch.setattr(store.os, "fsync", lambda file: (real(file), os.pwrite(file, b"?", 30)))
     with pytest.raises(OSError, match="something else"):
         made.write("a", MORE)
     monkeypatch.undo()
@@ -208,7 +209,7 @@ def test_what_reads_back_as_something_else_never_becomes_a_slot(
 
 @given(st.integers(0, 0x3FFFFFFF), st.text(max_size=20), values_of)
 def test_a_slot_says_what_was_packed(sequence: int, unit: str, values: dict[str, float]) -> None:
-    data = store.pack(sequence, unit, values)
+    data = slot(sequence, values, unit)
     found = store.parse(data)
     assert found is not None
     assert found[:3] == (sequence, store.hash_schema(), unit)
@@ -249,7 +250,7 @@ def test_any_bytes_are_taken_or_refused_without_an_error(data: bytes) -> None:
 def test_all_settings_at_once_fit_a_slot() -> None:
     data = slot(1, dict.fromkeys(parameters.SETTINGS, 1.0))
     assert store.parse(data) is not None
-    assert len(data) < store.MAX_SIZE // 2
+    assert len(data) < 0.75 * store.MAX_SIZE
 
 
 def test_another_format_is_not_taken_for_ours() -> None:
@@ -263,6 +264,8 @@ def test_a_slot_that_cannot_be_read_is_damaged_and_one_that_is_not_there_is_not(
     assert made.read() is None and made.damaged == []
     (tmp_path / "parameters.0").mkdir()
     assert made.read() is None and made.damaged == ["parameters.0"]
+    (tmp_path / "parameters.1").write_bytes(slot(1, VALUES) + bytes(store.MAX_SIZE))
+    assert made.read() is None and made.damaged == ["parameters.0", "parameters.1"]
     assert store.Store(str(tmp_path / "nowhere")).read() is None
 
 
@@ -300,12 +303,14 @@ from eesm import store
 from tests import store_disk
 from tests.store_disk import Disk, KINDS
 old = {"R_s": 0.1}
+def slot(sequence, values):
+    return b"".join(store.pieces(sequence, "a", values))
 count = 0
 for kind in KINDS:
     for files in (
         {},
-        {"board/parameters.0": store.pack(1, "a", old)},
-        {"board/parameters.0": store.pack(3, "a", old), "board/parameters.1": store.pack(2, "a", {})},
+        {"board/parameters.0": slot(1, old)},
+        {"board/parameters.0": slot(3, old), "board/parameters.1": slot(2, {})},
         {"board/parameters.1": bytes.fromhex(%r)},
     ):
         count += store_disk.check_every_cut(store, Disk(kind, files), "a", %r)

@@ -8,18 +8,14 @@ Kept by firmware with other settings, a value stays if there is a setting of its
 if the value is in range; what does not is told, and stays in the files until the next save.
 """
 
+import gc
 import struct
 
 from eesm import parameters
-from eesm.drive import FAULT, HOLDS, OFF, RPM, STATES, WRONG_STATE, Refused
+from eesm.drive import FAULT, HOLDS, RPM, Refused
 from eesm.faults import bit_of
+from eesm.kept import BAD
 from eesm.store import SLOTS, Store, hash_schema
-
-BAD = "PARAMETERS_BAD"
-try:
-    bit_of(BAD)
-except KeyError:  # until the table of faults has it
-    BAD = "KERNEL_FAILED"
 
 EMPTY = 0
 KEPT = 1
@@ -43,7 +39,7 @@ def is_kept(name, settings):
 
 def words_for(kernel, settings):
     """What the linked kernel gets for these settings; ValueError when its scaling does not fit them."""
-    if parameters.bases(settings) != parameters.bases(kernel.settings):
+    if parameters.bases(settings) != parameters.bases(kernel.unit["settings"]):
         raise ValueError("it would change the kernel's scaling")
     try:
         words = parameters.derive(settings)
@@ -57,25 +53,26 @@ def words_for(kernel, settings):
 
 
 class Keeper:
-    """Looks after the settings of one drive unit that are kept in a folder."""
+    """Looks at the settings of a kernel's unit that are kept in a folder, and changes what is kept."""
 
     def __init__(self, folder, kernel):
         self.store = Store(folder)
+        self.kernel = kernel
         self.unit = kernel.identity["unit"]
         self.defaults = kernel.unit["settings"]
         self.condition = EMPTY
-        self.kept = {}  # setting: value
-        self.notes = []  # sentences about what is not used
+        self.kept = {}  # setting: value, of those that are in use after a start
+        self.fault = ""  # what is wrong with a store that holds nothing whole
+        self.notes = []  # sentences about what else is not used
+        self._words = None
+        self._look()
 
-    def load(self, kernel):
-        """Let the kernel begin with what is kept; call it before its first period."""
-        self.kept, self.notes = {}, []
-        found = self.store.read()
-        damaged = self.store.damaged
+    def _look(self):
+        found, damaged = self.store.read(), self.store.damaged
         if found is None:
-            self.condition = DAMAGED if damaged else EMPTY
             if damaged:
-                self.notes.append(
+                self.condition = DAMAGED
+                self.fault = (
                     "%s %s not whole, the settings of unit.json are in use; set what differs and keep it "
                     "(eesm params keep), or forget it (eesm params forget)"
                     % (" and ".join(damaged), "are" if len(damaged) > 1 else "is")
@@ -89,11 +86,11 @@ class Keeper:
             self.notes.append("the kept settings are of unit %s, and not used" % unit)
             return
         self.condition = KEPT if schema == hash_schema() else OLDER
-        self._use(kernel, self._known(entries, kernel.settings))
+        self._choose(self._known(entries))
 
-    def _known(self, entries, settings):
+    def _known(self, entries):
         """The values {setting: SI} among the entries of a slot that mean something here."""
-        wanted = {}
+        wanted, settings = {}, self.defaults
         for label, value in entries:
             name, _, unit = label.partition(" ")
             row = parameters.SETTINGS.get(name)
@@ -110,18 +107,17 @@ class Keeper:
     def _drop(self, name, value, unit, why):
         self.notes.append("%s = %g %s is not used: %s" % (name, value, unit, why))
 
-    def _use(self, kernel, wanted):
-        """Put the wanted values into the kernel: all, or else each one that fits beside those before it.
+    def _choose(self, wanted):
+        """Of the wanted values all, or else each one that fits beside those before it.
 
         A value may need another one, so those that do not fit are tried again as long as any does.
         """
-        settings = dict(kernel.settings)
+        kernel, settings = self.kernel, dict(self.defaults)
         settings.update(wanted)
         try:
-            words = words_for(kernel, settings)
+            self._words = words_for(kernel, settings)
         except ValueError:
-            settings, words = dict(kernel.settings), kernel.words
-            left, before = wanted, 0
+            settings, left, before = dict(self.defaults), wanted, 0
             while len(left) != before:
                 before, left, why = len(left), {}, {}
                 for name in wanted:
@@ -130,41 +126,43 @@ class Keeper:
                     tried = dict(settings)
                     tried[name] = wanted[name]
                     try:
-                        words = words_for(kernel, tried)
+                        self._words = words_for(kernel, tried)
                         settings = tried
                     except ValueError as error:
                         left[name], why[name] = wanted[name], str(error)
             for name in left:
                 self._drop(name, left[name], parameters.SETTINGS[name][0], why[name])
                 del wanted[name]
-        kernel.settings.update(settings)
+        self.kept = wanted
+
+    def load(self):
+        """Let the kernel begin with what is kept; before its first period only."""
+        words, kernel = self._words, self.kernel
+        if words is None:
+            return
+        kernel.settings.update(self.kept)
         for name in words:
             kernel.block[kernel.offset[name]] = words[name]
         kernel.words = words
-        self.kept = wanted
-
-    def tell(self, drive):
-        """Say what `load` has found; a store that is not whole is a fault, which can be cleared."""
-        if self.condition == DAMAGED:
-            drive.fail(BAD, self.notes[0])
-        else:
-            for note in self.notes:
-                drive.tell(note)
 
     def save(self, drive):
-        """Keep the present settings of a drive at rest.  Raises Refused."""
+        """Keep the present settings of a drive at rest; returns the status.  Raises Refused."""
         check_rest(drive)
         settings, defaults = drive.settings, self.defaults
         values = {}
         for name in parameters.SETTINGS:
-            if is_kept(name, settings) and settings[name] != defaults[name]:
+            if is_kept(name, defaults) and settings[name] != defaults[name]:
                 values[name] = settings[name]
         self._change(drive, lambda: self.store.write(self.unit, values))
-        self.condition, self.kept, self.notes = KEPT, values, []
+        self.condition, self.kept, self.fault, self.notes = KEPT, values, "", []
         forgive(drive)
+        return self.status(drive)
 
     def erase(self, drive):
-        """Forget what is kept and go back to unit.json's settings at once.  Raises Refused, MailboxFull."""
+        """Forget what is kept and go back to unit.json's settings at once; returns the status.
+
+        Raises Refused, MailboxFull.
+        """
         check_rest(drive)
         words = parameters.derive(self.defaults)
         changed = {name: words[name] for name in words if words[name] != drive.words[name]}
@@ -174,8 +172,9 @@ class Keeper:
         drive.words = words
         drive.angle_known = drive.checked = False  # the encoder's offset went with the rest
         self._change(drive, self.store.erase)
-        self.condition, self.kept, self.notes = EMPTY, {}, []
+        self.condition, self.kept, self.fault, self.notes = EMPTY, {}, "", []
         forgive(drive)
+        return self.status(drive)
 
     def _change(self, drive, work):
         """Do what writes files, which stops a board's interrupts: its periods rest meanwhile."""
@@ -183,6 +182,7 @@ class Keeper:
         rests = hasattr(driver, "pause")
         if rests:
             driver.pause()
+        gc.collect()
         try:
             work()
         except OSError as error:
@@ -195,22 +195,18 @@ class Keeper:
                 driver.resume()
 
     def status(self, drive):
-        """STATUS, then the notes, a line each."""
+        """STATUS, then what is not used, a line each."""
         settings, defaults, kept = drive.settings, self.defaults, self.kept
         changed = 0
         for name in parameters.SETTINGS:
-            if is_kept(name, settings) and settings[name] != kept.get(name, defaults[name]):
+            if is_kept(name, defaults) and settings[name] != kept.get(name, defaults[name]):
                 changed += 1
         head = struct.pack(STATUS, self.condition, self.store.sequence, len(kept), changed)
-        return head + "\n".join(self.notes).encode()
+        return head + "\n".join(self.notes or [self.fault]).encode()
 
 
 def check_rest(drive):
-    """Refused unless the drive may be away for a while: off or in fault, field down, shaft at rest."""
-    if drive.state not in (OFF, FAULT):
-        raise Refused(
-            WRONG_STATE, "the drive is armed (%s); stop it first (`eesm stop`)" % STATES[drive.state]
-        )
+    """Refused unless a drive that is not armed may be away for a while: field down, shaft at rest."""
     i_f, safe = drive.si("i_f"), drive.si("i_f_safe")
     if i_f > safe:
         raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))

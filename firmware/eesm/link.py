@@ -87,17 +87,17 @@ class Link:
 
     `port` has read(n) -> bytes and write(buffer, at, end) -> number of the bytes from `at` up to `end`
     that it took; neither waits.
-    `identity` is that of unit.json, `schema` the path of schema.json, `keeper` that of kept settings, if any.
+    `identity` is that of unit.json, `schema` the path of schema.json, `kept` the way to kept settings.
     """
 
-    def __init__(self, port, drive, telemetry, identity, schema="schema.json", keeper=None):
+    def __init__(self, port, drive, telemetry, identity, schema="schema.json", kept=None):
         self.port = port
         self.drive = drive
         self.mailbox = drive.mailbox
         self.telemetry = telemetry
         self.identity = identity
         self.schema = schema
-        self.keeper = keeper
+        self.kept = kept
         self.decoder = wire.Decoder()
         self.refused = 0
         self.owner = 0  # token of the session that armed the drive
@@ -136,9 +136,9 @@ class Link:
             wire.CAPTURE_STATUS: self._capture_status,
             wire.CAPTURE_FETCH: self._capture_fetch,
             wire.LEAVE: self._leave,
-            wire.SAVE: self._save,
-            wire.ERASE: self._erase,
-            wire.STORE: self._store,
+            wire.SAVE: lambda fields, tail: self._ask_keeper("save"),
+            wire.ERASE: lambda fields, tail: self._ask_keeper("erase"),
+            wire.STORE: lambda fields, tail: self._ask_keeper("status"),
             wire.BENCH_LOAD: self._bench_load,
             wire.BENCH_ADVANCE: self._bench_advance,
             wire.BENCH_QUIT: self._bench_quit,
@@ -489,24 +489,14 @@ class Link:
         self._leaves = True
         return b""
 
-    def _save(self, fields, tail):
-        self._keeper().save(self.drive)
-        return self._store(fields, tail)
-
-    def _erase(self, fields, tail):
-        self._keeper().erase(self.drive)
-        return self._store(fields, tail)
-
-    def _store(self, fields, tail):
-        return self._keeper().status(self.drive)[: wire.MAX_PAYLOAD - wire.ANSWER_SIZE]
-
-    def _keeper(self):
-        if self.keeper is None:
+    def _ask_keeper(self, verb):
+        """Have settings saved or erased, and say what is kept."""
+        if self.kept is None:
             raise Refused(
                 wire.NOT_HERE,
                 "this virtual drive keeps nothing; give it a folder for that: eesm virtual --store FOLDER",
             )
-        return self.keeper
+        return self.kept.ask(verb, self.drive)[: wire.MAX_PAYLOAD - wire.ANSWER_SIZE]
 
     # --- virtual drives only ------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ FORMAT = 1
 HEADER = "<4sHHII"
 HEADER_SIZE = 16
 CRC_SIZE = 4
-MAX_SIZE = 4096  # bytes of a slot; what is longer is none of ours
+MAX_SIZE = 2048  # bytes of a slot; what is longer is none of ours
 
 MISSING = 2  # the error number of a file that is not there (ENOENT)
 
@@ -48,14 +48,23 @@ def hash_schema():
     return found
 
 
-def pack(sequence, unit, values):
-    """The content of a slot that keeps `values` {setting: SI} of a drive unit."""
-    parts = [text_of(unit)]
+def pieces(sequence, unit, values):
+    """The content of a slot that keeps `values` {setting: SI} of a drive unit, a few bytes at a time.
+
+    A board's heap has room for the whole, but not always in one place.
+    """
+    first = text_of(unit)
+    rest = len(first) + CRC_SIZE
+    for name in values:
+        rest += 1 + len(label_of(name)) + 8
+    piece = struct.pack(HEADER, MAGIC, FORMAT, rest, sequence, hash_schema()) + first
+    check = crc32(piece)
+    yield piece
     for name in sorted(values):
-        parts.append(text_of(label_of(name)) + struct.pack("<d", values[name]))
-    body = b"".join(parts)
-    data = struct.pack(HEADER, MAGIC, FORMAT, len(body) + CRC_SIZE, sequence, hash_schema()) + body
-    return data + struct.pack("<I", crc32(data))
+        piece = text_of(label_of(name)) + struct.pack("<d", values[name])
+        check = crc32(piece, check)
+        yield piece
+    yield struct.pack("<I", check)
 
 
 def text_of(text):
@@ -130,15 +139,17 @@ class Store:
         """Keep `values` of a unit in place of those before."""
         sequence = (self.sequence + 1) & MASK
         number = 1 - self._newest
-        data = pack(sequence, unit, values)
         with open(self._path(NEW), "wb") as file:
-            file.write(data)
+            for piece in pieces(sequence, unit, values):
+                file.write(piece)
             file.flush()
             sync = getattr(os, "fsync", None)  # which a flush does by itself on MicroPython
             if sync is not None:
                 sync(file.fileno())
-        if self._bytes_of(NEW) != data:
-            raise OSError("%s reads back as something else" % NEW)
+        with open(self._path(NEW), "rb") as file:
+            for piece in pieces(sequence, unit, values):
+                if file.read(len(piece)) != piece:
+                    raise OSError("%s reads back as something else" % NEW)
         os.rename(self._path(NEW), self._path(SLOTS[number]))
         self.sequence, self._newest = sequence, number
         for name in self.damaged:
@@ -160,8 +171,11 @@ class Store:
                 raise
 
     def _bytes_of(self, name):
+        """A slot's content; b"" for what is too long to be one."""
         with open(self._path(name), "rb") as file:
-            return file.read(MAX_SIZE + 1)
+            size = file.seek(0, 2)
+            file.seek(0)
+            return file.read(size) if size <= MAX_SIZE else b""
 
     def _path(self, name):
         return self.folder + "/" + name

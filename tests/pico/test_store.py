@@ -17,11 +17,17 @@ from host_tools import build, units
 from host_tools.client import Drive
 from host_tools.devices import Device
 from host_tools.flash import flash_folder
-from host_tools.flash.reach import Port, reach_prompt
+from host_tools.flash.reach import Port, reach_prompt, wait_for_drive
 from host_tools.link_errors import DriveError, Refused
 from host_tools.virtual_pico.pico import VirtualPico
 
 pytestmark = pytest.mark.timeout(900)
+
+
+def connect(pico: VirtualPico) -> Drive:
+    """The drive on a board that has just been switched on."""
+    wait_for_drive(Port(pico.port, pico.pid), 300.0)
+    return Drive.connect(pico.port)
 
 
 def device_of(pico: VirtualPico) -> Device:
@@ -44,11 +50,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     other = image.with_name("other.bin")
     with VirtualPico("a", flash=image, registry=image.parent) as pico:
         flash_folder(folder, device_of(pico))
-        with Drive.connect(pico.port) as drive:
+        with connect(pico) as drive:
             drive.set("bandwidth_speed", 9.5)
             assert drive.save().count == 1
     shutil.copy(image, other)
-    with VirtualPico("a", flash=other, registry=image.parent) as pico, Drive.connect(pico.port) as drive:
+    with VirtualPico("a", flash=other, registry=image.parent) as pico, connect(pico) as drive:
         drive.set("R_s", 0.125)
         began = time.monotonic()
         drive.save()
@@ -64,7 +70,7 @@ def copy_of(loaded: Loaded, folder: Path) -> Path:
 def test_a_save_disturbs_no_period_and_outlives_power_and_flashing(loaded: Loaded, tmp_path: Path) -> None:
     flash = copy_of(loaded, tmp_path)
     with VirtualPico("a", flash=flash, registry=tmp_path) as pico:
-        with Drive.connect(pico.port) as drive:
+        with connect(pico) as drive:
             assert drive.get("bandwidth_speed") == 9.5
             drive.arm()
             with pytest.raises(Refused, match="armed"):
@@ -87,11 +93,11 @@ def test_a_save_disturbs_no_period_and_outlives_power_and_flashing(loaded: Loade
             assert drive.faults().faults == ()
         pico.kill()
     with VirtualPico("a", flash=flash, registry=tmp_path) as pico:
-        with Drive.connect(pico.port) as drive:
+        with connect(pico) as drive:
             assert (drive.get("bandwidth_speed"), drive.get("R_s")) == (9.5, 0.125)
         result = flash_folder(loaded.folder, device_of(pico))
         assert set(store.SLOTS) == set(result.others), "a flash leaves them alone"
-        with Drive.connect(pico.port) as drive:
+        with connect(pico) as drive:
             assert drive.get("R_s") == 0.125
             assert drive.erase().count == 0
             assert drive.get("R_s") != 0.125
@@ -107,7 +113,7 @@ def test_a_power_cut_in_a_save_leaves_the_old_or_the_new_settings(
     moment = random.Random(f"save {number}").uniform(0.0, 1.1) * loaded.seconds
     flash = copy_of(loaded, tmp_path)
     with VirtualPico("a", flash=flash, registry=tmp_path) as pico, contextlib.suppress(DriveError):
-        drive = Drive.connect(pico.port)
+        drive = connect(pico)
         try:
             drive.set("bandwidth_speed", 11.0)
             drive.set("R_s", 0.125)
@@ -119,7 +125,7 @@ def test_a_power_cut_in_a_save_leaves_the_old_or_the_new_settings(
                 timer.join()
         finally:
             drive.close()
-    with VirtualPico("a", flash=flash, registry=tmp_path) as pico, Drive.connect(pico.port) as drive:
+    with VirtualPico("a", flash=flash, registry=tmp_path) as pico, connect(pico) as drive:
         assert drive.state == "off"
         kept = drive.kept()
         assert kept.whole and not kept.notes

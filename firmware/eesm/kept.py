@@ -1,0 +1,68 @@
+"""The way to `eesm.keeper`, which a board holds in its memory only while something is read or written."""
+
+import gc
+import sys
+
+from eesm.drive import FAULT, OFF, STATES, WRONG_STATE, Refused
+from eesm.faults import bit_of
+
+BAD = "PARAMETERS_BAD"
+try:
+    bit_of(BAD)
+except KeyError:  # until the table of faults has it
+    BAD = "KERNEL_FAILED"
+MODULES = ("keeper", "store")
+
+
+class Kept:
+    """The settings that are kept in a folder for a kernel, which begins with them as this is made."""
+
+    def __init__(self, folder, kernel):
+        self._folder = folder
+        self._kernel = kernel
+        from eesm.keeper import Keeper
+
+        keeper = Keeper(folder, kernel)
+        keeper.load()
+        self._fault = keeper.fault
+        self._notes = keeper.notes
+        keeper = Keeper = None
+        release()
+
+    def tell(self, drive):
+        """Say what was found: a store that is not whole is a fault, which can be cleared."""
+        if self._fault:
+            drive.fail(BAD, self._fault)
+        for note in self._notes:
+            drive.tell(note)
+        self._fault, self._notes = "", ()
+
+    def ask(self, verb, drive):
+        """Let the keeper `save`, `erase` or only look (`status`); returns its status.
+
+        Raises Refused while the drive is armed, since a board needs its main loop's time even to look.
+        """
+        if drive.state not in (OFF, FAULT):
+            raise Refused(
+                WRONG_STATE, "the drive is armed (%s); stop it first (`eesm stop`)" % STATES[drive.state]
+            )
+        try:
+            from eesm.keeper import Keeper
+
+            return getattr(Keeper(self._folder, self._kernel), verb)(drive)
+        finally:
+            Keeper = None
+            release()
+
+
+def release():
+    """Give back the memory of modules that are not needed now, where there is little."""
+    if sys.platform != "rp2":
+        return
+    import eesm
+
+    for name in MODULES:
+        sys.modules.pop("eesm." + name, None)
+        if hasattr(eesm, name):
+            delattr(eesm, name)
+    gc.collect()
