@@ -8,11 +8,10 @@ Kept by firmware with other settings, a value stays if there is a setting of its
 if the value is in range; what does not is told, and stays in the files until the next save.
 """
 
-import gc
 import struct
 
 from eesm import parameters
-from eesm.drive import FAULT, HOLDS, RPM, Refused
+from eesm.drive import FAULT, HOLDS, Refused
 from eesm.faults import bit_of
 from eesm.kept import BAD
 from eesm.store import SLOTS, Store, hash_schema
@@ -147,13 +146,12 @@ class Keeper:
 
     def save(self, drive):
         """Keep the present settings of a drive at rest; returns the status.  Raises Refused."""
-        check_rest(drive)
         settings, defaults = drive.settings, self.defaults
         values = {}
         for name in parameters.SETTINGS:
             if is_kept(name, defaults) and settings[name] != defaults[name]:
                 values[name] = settings[name]
-        self._change(drive, lambda: self.store.write(self.unit, values))
+        change(self.store.write, self.unit, values)
         self.condition, self.kept, self.fault, self.notes = KEPT, values, "", []
         forgive(drive)
         return self.status(drive)
@@ -163,7 +161,6 @@ class Keeper:
 
         Raises Refused, MailboxFull.
         """
-        check_rest(drive)
         words = parameters.derive(self.defaults)
         changed = {name: words[name] for name in words if words[name] != drive.words[name]}
         if changed:
@@ -171,28 +168,10 @@ class Keeper:
         drive.settings.update(self.defaults)
         drive.words = words
         drive.angle_known = drive.checked = False  # the encoder's offset went with the rest
-        self._change(drive, self.store.erase)
+        change(self.store.erase)
         self.condition, self.kept, self.fault, self.notes = EMPTY, {}, "", []
         forgive(drive)
         return self.status(drive)
-
-    def _change(self, drive, work):
-        """Do what writes files, which stops a board's interrupts: its periods rest meanwhile."""
-        driver = drive.driver
-        rests = hasattr(driver, "pause")
-        if rests:
-            driver.pause()
-        gc.collect()
-        try:
-            work()
-        except OSError as error:
-            raise Refused(
-                HOLDS,
-                "%s cannot be changed: %s; what was kept is still kept" % (" and ".join(SLOTS), repr(error)),
-            )
-        finally:
-            if rests:
-                driver.resume()
 
     def status(self, drive):
         """STATUS, then what is not used, a line each."""
@@ -205,14 +184,15 @@ class Keeper:
         return head + "\n".join(self.notes or [self.fault]).encode()
 
 
-def check_rest(drive):
-    """Refused unless a drive that is not armed may be away for a while: field down, shaft at rest."""
-    i_f, safe = drive.si("i_f"), drive.si("i_f_safe")
-    if i_f > safe:
-        raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))
-    w_m, limit = abs(drive.si("w_e")) / drive.settings["pole_pairs"], 0.005 * drive.settings["w_m_max"]
-    if w_m > limit:
-        raise Refused(HOLDS, "the shaft turns at %.0f rpm; wait until it stands still" % (w_m / RPM))
+def change(work, *arguments):
+    """Do what writes files.  Raises Refused when it fails."""
+    try:
+        work(*arguments)
+    except OSError as error:
+        raise Refused(
+            HOLDS,
+            "%s cannot be changed: %s; what was kept is still kept" % (" and ".join(SLOTS), repr(error)),
+        )
 
 
 def forgive(drive):

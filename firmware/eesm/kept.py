@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from eesm.drive import FAULT, OFF, STATES, WRONG_STATE, Refused
+from eesm.drive import FAULT, HOLDS, OFF, RPM, STATES, WRONG_STATE, Refused
 from eesm.faults import bit_of
 
 BAD = "PARAMETERS_BAD"
@@ -40,19 +40,38 @@ class Kept:
     def ask(self, verb, drive):
         """Let the keeper `save`, `erase` or only look (`status`); returns its status.
 
-        Raises Refused while the drive is armed, since a board needs its main loop's time even to look.
+        Raises Refused unless the drive is at rest: a board's main loop is away for longer than its watchdog
+        waits, and writing its flash stops its interrupts.  So its periods and its watchdog rest meanwhile.
         """
-        if drive.state not in (OFF, FAULT):
-            raise Refused(
-                WRONG_STATE, "the drive is armed (%s); stop it first (`eesm stop`)" % STATES[drive.state]
-            )
+        check_rest(drive)
+        driver = drive.driver
+        rests = hasattr(driver, "pause")
+        if rests:
+            driver.pause()
         try:
+            gc.collect()
             from eesm.keeper import Keeper
 
             return getattr(Keeper(self._folder, self._kernel), verb)(drive)
         finally:
             Keeper = None
             release()
+            if rests:
+                driver.resume()
+
+
+def check_rest(drive):
+    """Refused unless the drive may be away for a while: off or in fault, field down, shaft at rest."""
+    if drive.state not in (OFF, FAULT):
+        raise Refused(
+            WRONG_STATE, "the drive is armed (%s); stop it first (`eesm stop`)" % STATES[drive.state]
+        )
+    i_f, safe = drive.si("i_f"), drive.si("i_f_safe")
+    if i_f > safe:
+        raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))
+    w_m, limit = abs(drive.si("w_e")) / drive.settings["pole_pairs"], 0.005 * drive.settings["w_m_max"]
+    if w_m > limit:
+        raise Refused(HOLDS, "the shaft turns at %.0f rpm; wait until it stands still" % (w_m / RPM))
 
 
 def release():

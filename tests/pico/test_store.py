@@ -21,13 +21,14 @@ from host_tools.flash.reach import Port, reach_prompt, wait_for_drive
 from host_tools.link_errors import DriveError, Refused
 from host_tools.virtual_pico.pico import VirtualPico
 
+PATIENCE = 30.0  # s that an emulated board on a busy computer may take to answer
 pytestmark = pytest.mark.timeout(900)
 
 
 def connect(pico: VirtualPico) -> Drive:
     """The drive on a board that has just been switched on."""
     wait_for_drive(Port(pico.port, pico.pid), 300.0)
-    return Drive.connect(pico.port)
+    return Drive.connect(pico.port, timeout=PATIENCE)
 
 
 def device_of(pico: VirtualPico) -> Device:
@@ -72,10 +73,10 @@ def test_a_save_disturbs_no_period_and_outlives_power_and_flashing(loaded: Loade
     with VirtualPico("a", flash=flash, registry=tmp_path) as pico:
         with connect(pico) as drive:
             assert drive.get("bandwidth_speed") == 9.5
-            drive.arm()
+            drive.arm(timeout=4 * PATIENCE)
             with pytest.raises(Refused, match="armed"):
                 drive.save()
-            drive.stop()
+            drive.stop(timeout=4 * PATIENCE)
             # The watchdog has run since the arming, and a save takes longer than it waits.
             drive.set("R_s", 0.125)
             for number in (2, 3):
@@ -85,11 +86,11 @@ def test_a_save_disturbs_no_period_and_outlives_power_and_flashing(loaded: Loade
             assert drive.state == "off"
             assert drive.faults().faults == ()
             assert drive.read("missed_periods") == 0
-            drive.arm()
+            drive.arm(timeout=4 * PATIENCE)
             drive.speed = 300
             drive.sleep(0.5)
             assert drive.read("missed_periods") == 0
-            drive.stop()
+            drive.stop(timeout=4 * PATIENCE)
             assert drive.faults().faults == ()
         pico.kill()
     with VirtualPico("a", flash=flash, registry=tmp_path) as pico:
