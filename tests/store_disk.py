@@ -3,11 +3,13 @@
 What survives depends on the kind:
 
     eager      a folder whose every byte is on the disk as soon as it is written; opening truncates at once
-    lazy       a folder whose bytes reach the disk with fsync only; opening, renames and removals at once
+    lazy       a folder whose bytes reach the disk with fsync only, of what was flushed; opening, renames and
+               removals at once
+    unix       the same on MicroPython, whose flush is fsync too, and which has no other
     littlefs   a file's new content is there when it is flushed or closed, all at once, and not before
 """
 
-KINDS = ("eager", "lazy", "littlefs")
+KINDS = ("eager", "lazy", "unix", "littlefs")
 
 
 class Cut(BaseException):
@@ -43,21 +45,24 @@ class File:
         for k in range(len(data)):
             self.disk.step()
             self.content += data[k : k + 1]
-            if self.disk.kind != "littlefs":
-                self.disk.seen[self.name] = self.content
             if self.disk.kind == "eager":
-                self.disk.kept[self.name] = self.content
+                self._show()
+                self.sync()
 
     def flush(self):
         self.disk.step()
-        if self.disk.kind == "littlefs":
-            self._commit()
+        self._show()
+        if self.disk.kind in ("unix", "littlefs"):
+            self.sync()
 
     def fileno(self):
         return self
 
-    def _commit(self):
-        self.disk.seen[self.name] = self.disk.kept[self.name] = self.content
+    def _show(self):
+        self.disk.seen[self.name] = self.content
+
+    def sync(self):
+        self.disk.kept[self.name] = self.disk.seen[self.name]
 
     def __enter__(self):
         return self
@@ -65,8 +70,9 @@ class File:
     def __exit__(self, kind, error, trace):
         if self.mode == "wb" and kind is not Cut:
             self.disk.step()
+            self._show()
             if self.disk.kind == "littlefs":
-                self._commit()
+                self.sync()
 
 
 class Disk:
@@ -78,7 +84,7 @@ class Disk:
         self.seen = dict(self.kept)  # what is read meanwhile
         self.budget = 1 << 29
         self.steps = 0
-        if kind != "littlefs":
+        if kind in ("eager", "lazy"):
             self.fsync = self._fsync
 
     def step(self):
@@ -92,7 +98,7 @@ class Disk:
 
     def _fsync(self, file):
         self.step()
-        file._commit()
+        file.sync()
 
     def rename(self, old, new):
         self.step()

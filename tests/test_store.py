@@ -121,7 +121,11 @@ def test_ten_thousand_random_cuts_in_random_saves(real_files: None) -> None:
     for kind in KINDS:
         files: dict[str, bytes] = {}
         held: tuple[dict[str, float] | None, list[str]] = (None, [])
-        for _ in range(3400):
+        for _ in range(2550):
+            if rng.random() < 0.1:  # older firmware wrote last: the next save is a migration
+                files = {"board/parameters.0": older_schema(rng.randrange(1 << 30))}
+                held = store_disk.read(store, Disk(kind, files))
+                assert held[0] and held[1] == []
             disk = Disk(kind, files)
             store.open, store.os = disk.open, disk  # pyright: ignore[reportAttributeAccessIssue]
             made = store.Store("board")
@@ -339,7 +343,7 @@ def test_each_interpreter_reads_what_the_other_one_kept(micropython: list[str], 
 @pytest.mark.micropython
 def test_a_cut_at_any_step_on_micropython(micropython: list[str]) -> None:
     said = run_on(micropython, CUTS % (str(ROOT), str(ROOT / "firmware"), older_schema(5).hex(), MORE))
-    assert int(said) > 4 * 3 * len(slot(1, MORE))
+    assert int(said) > 4 * len(KINDS) * len(slot(1, MORE))
 
 
 LOOP = """
