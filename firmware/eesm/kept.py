@@ -4,13 +4,8 @@ import gc
 import sys
 
 from eesm.drive import FAULT, HOLDS, OFF, RPM, STATES, WRONG_STATE, Refused
-from eesm.faults import bit_of
 
 BAD = "PARAMETERS_BAD"
-try:
-    bit_of(BAD)
-except KeyError:  # until the table of faults has it
-    BAD = "KERNEL_FAILED"
 MODULES = ("keeper", "store")
 
 
