@@ -68,6 +68,14 @@ bench: $(SIM_STAMP) $(MICROPYTHON_STAMP) ## measure the simulation beside plain 
 accept: $(ACCEPT_STAMP) ## measure the control law of units a, b, c against every requirement; build/accept.json
 	$(BIN)/eesm accept
 
+.PHONY: fault-campaign
+fault-campaign: $(ACCEPT_STAMP) ## inject every fault into units a, b, c, claimed against measured; build/faults.json
+	$(BIN)/python -m host_tools.campaign
+
+.PHONY: mutate
+mutate: $(TEST_STAMP) ## remove each protection in turn: the campaign or a test must notice; build/mutations.json
+	$(BIN)/python -m tests.mutate
+
 .PHONY: docs
 docs: $(DOCS_STAMP) ## build the documents as pages: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
