@@ -267,6 +267,8 @@ class Drive:
         cause = self._cause_now()
         if cause:
             raise Refused(HOLDS, cause)
+        if self._clearing:  # one letter is enough, however often it is asked for
+            return
         self._clear = (self.read("fault_cleared") + 1) & 0xFFFF
         self._requested = 0
         self.post({"fault_request": 0, "fault_clear": self._clear, "field_mode": FIELD_OFF})

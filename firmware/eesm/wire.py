@@ -122,6 +122,8 @@ COUNTERS = (
     "events_dropped",
     "late",  # times that the board fell behind its clock
     "memory_free",  # bytes of heap, 0 where it has no bound
+    "deferred",  # times that requests had to wait for the main loop's other half
+    "overrun",  # requests dropped unanswered, since too many came while the drive was urgent
 )
 
 # Codes of an ERROR; the first five are those of `eesm.drive`.
