@@ -113,7 +113,9 @@ class Answer:
 class Board:
     """A board at a port; everything that is sent to it and comes from it is counted."""
 
-    def __init__(self, schema: Path, unit: str = "a", seed: int = 1, waits: bool = True, period: int = 0) -> None:
+    def __init__(
+        self, schema: Path, unit: str = "a", seed: int = 1, waits: bool = True, period: int = 0
+    ) -> None:
         loaded, linked = linked_unit(unit)
         self.loop = Loop(loaded, seed, {}, linked=linked)
         self.kernel = self.loop.kernel
@@ -130,6 +132,7 @@ class Board:
         self.frames = 0  # sent to the board, of any kind
         self.answered = Counter[str]()
         self.rows = 0  # of streams, as received
+        self.told: list[str] = []  # kinds of events, as received
         self.states: list[int] = [self.drive.state]  # as the ticks saw them change
         self._open = False  # the last byte sent was within a frame
         self._decoder = wire.Decoder()
@@ -148,6 +151,10 @@ class Board:
         main.turn(self.driver, self.drive, self.mailbox, self.link)
         self.link._quit = False
         return self._answers()
+
+    def index(self, name: str) -> int:
+        """Memory index of a signal."""
+        return self.kernel.index(name)
 
     def turn(self, ticks: int) -> list[Answer]:
         """Let so many ticks pass, with the main loop turning."""
@@ -187,6 +194,8 @@ class Board:
                 found.append(Answer(asked, sequence, b"", code, text))
             elif kind == wire.STREAM:
                 self.rows += payload[1]
+            elif kind == wire.EVENT:
+                self.told.append(payload[4:].decode(errors="replace").partition("\n")[0])
         return found
 
     # --- promises ---------------------------------------------------------------------------------
@@ -233,7 +242,9 @@ class Board:
         while self.link._advance is not None:
             self.turn(50)
         link, decoder = self.link, self.link.decoder
-        counted = decoder.frames + decoder.bad_crc + decoder.bad_version + decoder.too_long + decoder.malformed
+        counted = (
+            decoder.frames + decoder.bad_crc + decoder.bad_version + decoder.too_long + decoder.malformed
+        )
         if counted != self.frames:
             raise Violation(f"{self.frames} frames were sent, the counters tell of {counted}")
         answers = self.answered["ok"] + self.answered["refused"] + link.overrun

@@ -140,7 +140,9 @@ def fuzz_asleep(count: int, seed: int, schema: Path, tell: Told = lambda what, d
     return totals
 
 
-def _forge(forger: Forger, token: int, sequence: int, kinds: tuple[int, ...] = KINDS, earlier: int = 0) -> tuple[bytes, int]:
+def _forge(
+    forger: Forger, token: int, sequence: int, kinds: tuple[int, ...] = KINDS, earlier: int = 0
+) -> tuple[bytes, int]:
     """(frame, kind) of a CRC-valid message; kind 0 when it is no whole request."""
     random = forger.random
     kind = random.choice(kinds)

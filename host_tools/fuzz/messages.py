@@ -18,7 +18,17 @@ EDGES = {
     "i": (0, 1, -1, 100, -100, 3000, 32767, -32768, 2**29, 2**30 - 1, 2**31 - 1, -(2**31)),
     "d": (0.0, -0.0, 1.0, -1.0, 0.5, 1e-9, 1e6, -1e6, 5e-324, 1e308, math.inf, -math.inf, math.nan),
 }
-TEXTS = (b"", b"pole_pairs", b"f_pwm", b"exciter_kind", b"\xff\xfe", b"\0", "µ".encode(), b"R_s\0", b"x" * 400)
+TEXTS = (
+    b"",
+    b"pole_pairs",
+    b"f_pwm",
+    b"exciter_kind",
+    b"\xff\xfe",
+    b"\0",
+    "µ".encode(),
+    b"R_s\0",
+    b"x" * 400,
+)
 NAMES = tuple(name.encode() for name in SETTINGS)
 
 
@@ -92,7 +102,9 @@ class Forger:
     def sequence(self, following: int) -> int:
         """Mostly the number that is awaited, else one from before, from afar, or the last again."""
         random = self.random
-        way = random.choices((0, -1, random.randrange(1, 9), -random.randrange(2, 99), 2000, 40000), (60, 9, 20, 5, 3, 3))
+        way = random.choices(
+            (0, -1, random.randrange(1, 9), -random.randrange(2, 99), 2000, 40000), (60, 9, 20, 5, 3, 3)
+        )
         return (following + way[0]) & 0xFFFF
 
     def _value(self, code: str) -> int | float:
@@ -109,7 +121,9 @@ class Forger:
         if way < 3:
             return wire.NOW
         if way < 5:
-            return (self.period + random.choice((-(2**29), -5000, -1, 0, 1, 30, 500, 5000, 2**28))) & (2**30 - 1)
+            return (self.period + random.choice((-(2**29), -5000, -1, 0, 1, 30, 500, 5000, 2**28))) & (
+                2**30 - 1
+            )
         return random.choice(EDGES["I"])
 
     def _index(self) -> int:

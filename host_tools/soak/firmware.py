@@ -65,7 +65,11 @@ def soak(
                     findings.equal("periods between two rows", row.period - last, rows.divider)
                 last = row.period
                 fetched += 1
-            bad.extend(f"{event.kind}: {event.text}" for event in drive.events() if event.kind not in ("state", "found"))
+            bad.extend(
+                f"{event.kind}: {event.text}"
+                for event in drive.events()
+                if event.kind not in ("state", "found")
+            )
 
         restarts = 0
         while passed < seconds and not bad:
@@ -85,7 +89,9 @@ def soak(
                     passed += STEP_S
                     take(rows)
                     if round(passed / STEP_S) % 600 == 0:
-                        tell(f"firmware {passed / 60:.0f} min, {passed / (time.monotonic() - began):.1f} times real time")
+                        tell(
+                            f"firmware {passed / 60:.0f} min, {passed / (time.monotonic() - began):.1f} times real time"
+                        )
                 span = (drive.now() - start) & MASK
             take(rows)
             # A set-up takes some periods, and the rows of the last ones may have been given up with the stream.

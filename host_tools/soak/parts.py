@@ -40,7 +40,10 @@ def live_through_it(arguments: argparse.Namespace) -> list[Findings]:
                 60 * arguments.minutes, folder, arguments.seed, arguments.unit, tell=_tell
             ),
         ),
-        ("killed", lambda folder: killed.soak(arguments.rounds, folder, arguments.seed, arguments.unit, _tell)),
+        (
+            "killed",
+            lambda folder: killed.soak(arguments.rounds, folder, arguments.seed, arguments.unit, _tell),
+        ),
     ):
         with tempfile.TemporaryDirectory() as folder:
             found.append(_run(part, lambda soak=soak, folder=folder: soak(Path(folder))))

@@ -27,7 +27,16 @@ FUNCTIONS: tuple[tuple[ModuleType, Callable[..., None]], ...] = (
 )
 POINTERS = {"x": "double", "c": "double", "k": "double", "y": "int", "raw": "int"}
 WHOLE = ("compare_a", "compare_b", "compare_c", "compare_f", "gate", "opened")
-FLAGS = ("-O2", "-ffp-contract=off", "-fno-math-errno", "-ffreestanding", "-fPIC", "-shared", "-nostdlib", "-w")
+FLAGS = (
+    "-O2",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-ffreestanding",
+    "-fPIC",
+    "-shared",
+    "-nostdlib",
+    "-w",
+)
 FOR_32_BITS = ("-m32", "-msse2", "-mfpmath=sse")
 SIGNS: dict[type, str] = {
     ast.Add: "+",
@@ -81,7 +90,9 @@ class _Function:
             case ast.Constant(value):
                 return isinstance(value, int)
             case ast.Name(name):
-                return self.types[name] == "int" if name in self.types else isinstance(self._constant(name), int)
+                return (
+                    self.types[name] == "int" if name in self.types else isinstance(self._constant(name), int)
+                )
             case ast.Call(ast.Name(name)):
                 return name == "int"
             case ast.Subscript(ast.Name(name)):

@@ -31,7 +31,11 @@ def resident_kib() -> int:
 
 
 def soak(
-    hours: float, seed: int = 1, unit: str = "a", tell: Callable[[str], None] = lambda text: None, period: int = 0
+    hours: float,
+    seed: int = 1,
+    unit: str = "a",
+    tell: Callable[[str], None] = lambda text: None,
+    period: int = 0,
 ) -> Findings:
     """Drive for so many hours of virtual time; `period` is where the board's count of periods begins."""
     findings = Findings(f"simulated, {hours:g} h, unit {unit}")
@@ -106,12 +110,16 @@ def soak(
             resident.append(resident_kib())
             blocks.append(sys.getallocatedblocks())
             if len(resident) % 6 == 1:
-                tell(f"simulated {passed / 3600:5.1f} h, {passed / (time.monotonic() - began):.0f} times real time")
+                tell(
+                    f"simulated {passed / 3600:5.1f} h, {passed / (time.monotonic() - began):.0f} times real time"
+                )
     simulation.stop()
     take()
     findings.equal("state at the end", simulation.state, "off")
     kernel = loop.kernel
-    findings.equal("periods of the kernel", (kernel.read("period") - began_at) & MASK, simulation._periods & MASK)
+    findings.equal(
+        "periods of the kernel", (kernel.read("period") - began_at) & MASK, simulation._periods & MASK
+    )
     assert last is not None and first_row is not None
     # Rows once a second: their count and their span of time tell of each other.
     due = rows * stream.divider

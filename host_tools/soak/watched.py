@@ -46,4 +46,6 @@ def slope(heaps: list[Heap]) -> float:
     count = len(heaps)
     mean_x, mean_y = sum(heap.tick for heap in heaps) / count, sum(heap.used for heap in heaps) / count
     spread = sum((heap.tick - mean_x) ** 2 for heap in heaps)
-    return 1000 * sum((heap.tick - mean_x) * (heap.used - mean_y) for heap in heaps) / spread if spread else 0.0
+    return (
+        1000 * sum((heap.tick - mean_x) * (heap.used - mean_y) for heap in heaps) / spread if spread else 0.0
+    )

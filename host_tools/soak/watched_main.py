@@ -19,7 +19,11 @@ def use_library(path):
 
     library = ffi.open(path)
     sample = library.func("v", "sample", "pppp")
-    make_plant, make_sensors, make_driver = plant.make_plant, sensors.make_sensors, virtual.VirtualDriver.__init__
+    make_plant, make_sensors, make_driver = (
+        plant.make_plant,
+        sensors.make_sensors,
+        virtual.VirtualDriver.__init__,
+    )
 
     def plant_in_arrays(*arguments):
         x, c = make_plant(*arguments)
