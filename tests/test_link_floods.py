@@ -1,4 +1,4 @@
-"""Too much, too often, too late: a flood at the link leaves the main loop its time and the drive its owner."""
+"""Too much, too often, too late: a flood leaves the main loop its time and the drive its owner."""
 
 import struct
 
@@ -51,7 +51,7 @@ def test_an_armed_drives_main_loop_has_half_of_its_time_for_itself(board, client
         board.link.poll()
         turns += 1
     passed = board.kernel.read("period") - began
-    assert 100 * 100 < passed
+    assert passed > 100 * 100
     # Two requests, then as long without any, in turns of five periods.
     assert turns * 5 >= 0.49 * passed
     assert board.link.deferred > 500
@@ -100,7 +100,7 @@ def test_a_flood_while_the_drive_is_urgent_is_dropped_counted_and_a_stop_behind_
     run(board, 4000)
     answers = [frame for frame in board.frames() if frame[0] in (wire.OK, wire.ERROR)]
     assert board.link.overrun > 50
-    assert len(answers) + board.link.overrun == board.link.decoder.frames
+    assert len(answers) + board.link.overrun == board.link.decoder.frames - 1  # the greeting
 
 
 def test_a_flood_of_greetings_takes_no_session_from_the_one_that_drives(board, client):

@@ -1,4 +1,4 @@
-"""`python -m host_tools.fuzz`: the long counts on CPython and on MicroPython; 1 when a promise was not kept."""
+"""`python -m host_tools.fuzz`: the long counts on CPython and MicroPython; 1 when a promise was not kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are well framed and wrong, or nearly right: each field at its edges, each list at its ends."""
+"""Requests that are well framed and wrong, or nearly right: fields at their edges, lists at their ends."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ class Firmware:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
-        return self.said()
+        said = self.said()
+        self._said.close()
+        return said
 
     def said(self) -> str:
         """All that the firmware has written to stderr."""
@@ -164,7 +166,7 @@ def fuzz_micropython(
     folder: Path,
     tell: Callable[[str, int], None] = lambda what, done: None,
 ) -> Counter[str]:
-    """Half of both at a drive that is off, half while a session drives; returns what the board has counted."""
+    """Half of both at a drive that is off, half while a session drives; returns what the board counted."""
     random = Random(seed)
     board = Firmware(folder)
     forger = Forger(random, board.indices)

@@ -1,4 +1,4 @@
-"""`python -m host_tools.soak`: all three parts on two processors; a table, build/soak.json, and 1 if one failed."""
+"""`python -m host_tools.soak`: all parts on two processors; a table, build/soak.json, 1 if one failed."""
 
 from __future__ import annotations
 

@@ -110,9 +110,8 @@ def soak(
             resident.append(resident_kib())
             blocks.append(sys.getallocatedblocks())
             if len(resident) % 6 == 1:
-                tell(
-                    f"simulated {passed / 3600:5.1f} h, {passed / (time.monotonic() - began):.0f} times real time"
-                )
+                speed = passed / (time.monotonic() - began)
+                tell(f"simulated {passed / 3600:5.1f} h, {speed:.0f} times real time")
     simulation.stop()
     take()
     findings.equal("state at the end", simulation.state, "off")
