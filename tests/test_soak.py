@@ -2,6 +2,7 @@
 
 import ctypes
 import random
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from host_tools.soak.plant_in_c import compile_library
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_the_machine_in_c_is_the_machine_in_python_to_the_last_bit(name, tmp_path):
-    library = ctypes.CDLL(str(compile_library(tmp_path, bits=64)))
+    library: Any = ctypes.CDLL(str(compile_library(tmp_path, bits=64)))
     values = units.load(name).as_plant() | sensors.PICO
     x, c = plant.make_plant(values, 3, {"w_m": 50.0, "i_f": 1.0})
     y, k = sensors.make_sensors(values, 3)
@@ -31,7 +32,7 @@ def test_the_machine_in_c_is_the_machine_in_python_to_the_last_bit(name, tmp_pat
             field = draw.randint(-top, top)
         legs = [max(0, min(top, leg + draw.randint(-20, 20))) for leg in compares]
         sensors.sample(x, y, k, raw)
-        plant.run_period(x, c, *legs, field, gate)
+        plant.run_period(x, c, legs[0], legs[1], legs[2], field, gate)
         library.sample(x_c, y_c, k_c, raw_c)
         library.run_period(x_c, c_c, *legs, field, gate)
         assert list(raw_c) == raw, period

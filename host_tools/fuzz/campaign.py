@@ -186,7 +186,9 @@ def fuzz_running(count: int, seed: int, schema: Path, tell: Told = lambda what, 
             way = random.randrange(10)
             if way < 3:
                 thief.following = (thief.following + 1) & 0xFFFF
-                data += _forge(forger, thief.token, forger.sequence(thief.following), others)[0]
+                frame, kind = _forge(forger, thief.token, forger.sequence(thief.following), others)
+                may_stop = may_stop or kind == wire.STOP
+                data += frame
             elif way < 6:
                 kinds = others if random.random() < 0.999 else (wire.STOP,)
                 frame, kind = _forge(forger, random.getrandbits(32), random.getrandbits(16), kinds)
@@ -205,6 +207,7 @@ def fuzz_running(count: int, seed: int, schema: Path, tell: Told = lambda what, 
         past = (past + fresh)[-200:]
         board.feed(data + b"\0" + b"".join(fresh))
         _keeps_its_setpoint(board)
+        may_stop = may_stop and board.drive.state != RUNNING  # it may have been cut too short to be obeyed
         if may_stop:
             for _ in range(100):
                 board.turn(50)

@@ -15,15 +15,16 @@ from typing import Any
 
 # MicroPython's names are not there, and what runs once at import is of no interest.
 try:
-    import atheris  # pyright: ignore[reportMissingImports]
+    import atheris as _atheris  # pyright: ignore[reportMissingImports]
 except ImportError:
     sys.exit("eesm: coverage-guided fuzzing needs atheris: pip install 'eesm[fuzz]', or make fuzz-guided")
 
+atheris: Any = _atheris
 with atheris.instrument_imports(include=["eesm"]):
     from eesm import drive, framing, link, mailbox, telemetry, wire  # noqa: F401
 
-from host_tools.fuzz.bench import Board, Session
-from host_tools.fuzz.parts import write_schema
+from host_tools.fuzz.bench import Board, Session  # noqa: E402
+from host_tools.fuzz.parts import write_schema  # noqa: E402
 
 CORPUS = Path("build/fuzz-corpus")
 LIFE = 500  # inputs after which a fresh board comes

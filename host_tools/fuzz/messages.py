@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from eesm import wire
 from eesm.parameters import SETTINGS
@@ -45,7 +46,7 @@ class Forger:
         random = self.random
         _, layout, tail = wire.REQUESTS[kind][:3]
         codes = layout[1:]
-        values = [self._value(code) for code in codes]
+        values: list[Any] = [self._value(code) for code in codes]
         if kind in (wire.CURRENTS, wire.TORQUE, wire.SPEED) or kind == wire.BENCH_LOAD:
             values[-1] = self._due()
         if kind == wire.BENCH_LOAD and random.random() < 0.8:

@@ -1,4 +1,4 @@
-"""An hour of the whole firmware on MicroPython, over its link, with telemetry; its heap looked at each minute."""
+"""An hour of the whole firmware on MicroPython, with link and telemetry; its heap looked at each minute."""
 
 from __future__ import annotations
 

@@ -60,8 +60,7 @@ def soak(
                 findings.expect(host.poll() is None, f"host {k} ended by itself")
             finally:
                 host.send_signal(signal.SIGKILL)
-                host.wait()
-                host.stdout.close()
+                host.communicate()
             killed = time.monotonic()
             with Drive.connect(virtual.port) as drive:
                 found = drive.state
