@@ -201,14 +201,17 @@ class Board:
     # --- promises ---------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """After each tick's periods: a drive that is off drives no gate."""
+        """After each tick's periods: a drive that is off drives no gate of the inverter."""
         state = self.drive.state
         if state != self.states[-1]:
             self.states.append(state)
             del self.states[:-50]
-        self._off = self._off + 1 if state == machine.OFF else 0
-        if self._off > 3 and self.kernel.read("gate_enable"):
-            raise Violation(f"gates {self.kernel.read('gate_enable')} while the drive is off")
+        # From the moment that the kernel has all of the state machine's letters.
+        self._off = self._off + 1 if state == machine.OFF and self.mailbox.idle() else 0
+        gates = self.kernel.read("gate_enable")
+        # The kernel keeps the exciter's reversed as long as a field is left, so only a drive never armed has none.
+        if self._off > 3 and (gates & 1 or (gates and self.states == [machine.OFF])):
+            raise Violation(f"gates {gates} while the drive is off")
         self._ticks += 1
         if self._ticks > TICKS:
             raise Violation(f"requests wait for {TICKS} ticks: {self.drive.events[-5:]}")

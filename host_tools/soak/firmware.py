@@ -114,7 +114,6 @@ def soak(
         # A heartbeat may have been sent since, by the client's own thread.
         gap = (counters["frames"] - (greeted - 1) - sent) & 0xFFFF
         findings.expect(gap in (0, 0xFFFF, 0xFFFE), f"{counters['frames']} frames counted, {sent} sent")
-        findings.equal("missed heartbeats", drive.missed_heartbeats, 0)
         findings.equal("damaged frames of the board", drive.connection.decoder.bad_crc, 0)
         findings.equal("lost frames of the board", drive.connection.decoder.lost, 0)
         heaps = heap_of(virtual)

@@ -78,6 +78,7 @@ def soak(
                 if found in ARMED:
                     findings.expect("host lost" in kinds, f"round {k}: no word of the host that is lost")
                     findings.equal(f"states of round {k}", tuple(states[-3:]), ORDER)
+                drive.sleep(0.05)  # until the kernel has the last letter of the state machine
                 allowed = 0.02 * drive.get("i_f_max") + 0.1
                 findings.expect(drive.read("i_f") < allowed, f"round {k}: i_f is {drive.read('i_f')} A")
                 findings.equal(f"gates of round {k}", drive.read("gate_enable"), 0)

@@ -100,6 +100,10 @@ def soak(
             simulation.stop()
             # A turning shaft keeps its angle; the drive may be armed at once.
             simulation.arm()
+            take()
+            if told:
+                findings.expect(False, f"armed anew after {passed:.0f} s: {'; '.join(told[:5])}")
+                break
             simulation.set_speed(0.3 * settings["w_m_max"])
             passed += (simulation._periods - before) * simulation.t_pwm
             restarts += 1
