@@ -209,7 +209,7 @@ class Board:
         # From the moment that the kernel has all of the state machine's letters.
         self._off = self._off + 1 if state == machine.OFF and self.mailbox.idle() else 0
         gates = self.kernel.read("gate_enable")
-        # The kernel keeps the exciter's reversed as long as a field is left, so only a drive never armed has none.
+        # The exciter reverses as long as a field is left; only a drive that was never armed has none at all.
         if self._off > 3 and (gates & 1 or (gates and self.states == [machine.OFF])):
             raise Violation(f"gates {gates} while the drive is off")
         self._ticks += 1
