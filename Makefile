@@ -14,6 +14,8 @@ BOARD ?= rpi_pico
 KERNEL ?= viper
 FLASH_ARGS ?=
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
+SOAK_ARGS ?=
 # As many workers as processors.
 JOBS ?= auto
 
@@ -96,6 +98,19 @@ format: $(CHECK_STAMP) ## let ruff put the code in order
 .PHONY: test
 test: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## every test, in parallel; PYTEST_ARGS='-k wire -n0' for a few
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+.PHONY: fuzz
+fuzz: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## 10 million bytes and a million messages at the link; FUZZ_ARGS=--help; build/fuzz.json
+	$(BIN)/python -m host_tools.fuzz $(FUZZ_ARGS)
+
+.PHONY: fuzz-guided
+fuzz-guided: $(TEST_STAMP) ## coverage-guided (atheris), until Ctrl-C; FUZZ_ARGS=-max_total_time=60 ends it sooner
+	@$(INSTALL) fuzz
+	$(BIN)/python -m host_tools.fuzz.coverage_guided $(FUZZ_ARGS)
+
+.PHONY: soak
+soak: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## 24 h simulated, 1 h on MicroPython, hosts killed; 15 minutes at most; build/soak.json
+	$(BIN)/python -m host_tools.soak $(SOAK_ARGS)
 
 .PHONY: flash
 flash: $(FLASH_STAMP) ## put the drive's software onto a board: make flash BOARD=rpi_pico UNIT=a KERNEL=native

@@ -115,6 +115,7 @@ class Drive:
         self._until = 0
         self._field_until = 0
         self._field_looked = 0
+        self._opened = False  # the bridge, on the way from field down to off
         self._good = 0
         self._knocked = self.now
         self._measure = 0
@@ -258,6 +259,8 @@ class Drive:
         cause = self._cause_now()
         if cause:
             raise Refused(HOLDS, cause)
+        if self._clearing:  # one letter is enough, however often it is asked for
+            return
         self._clear = (self.read("fault_cleared") + 1) & 0xFFFF
         self.post(
             {"fault_request": 0, "short_wanted": 0, "fault_clear": self._clear, "field_mode": FIELD_OFF}
@@ -576,6 +579,7 @@ class Drive:
             ramp = self.si("torque_max") / self.settings["torque_slew"]
             self._until = self.now + round((ramp + 0.1) * f_pwm)
         elif state == FIELD_DOWN:
+            self._opened = False  # the bridge
             self.post(
                 {
                     "field_mode": FIELD_REVERSE,
@@ -689,10 +693,19 @@ class Drive:
         return not self.wait(self._field_until)
 
     def _tick_field_down(self):
+        """Open the bridge once the field is down, and go off when it is seen down after that.
+
+        What is left of i_d ends with the bridge open, and lifts i_f by 1.5*M/L_f of it (flux conservation).
+        """
         if abs(self.read("i_f")) <= self.read("i_f_safe"):
             self._good += 1
             if self._good >= 3:
-                self._enter(OFF)
+                if self._opened:
+                    self._enter(OFF)
+                else:
+                    self._opened = True
+                    self._good = 0
+                    self.post({"bridge_mode": BRIDGE_OFF})
             return
         self._good = 0
         if self._field_is_late():

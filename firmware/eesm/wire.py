@@ -15,7 +15,7 @@ from binascii import crc32
 
 from eesm.framing import CRC_SIZE, seal, size_of_frame
 
-VERSION = 1
+VERSION = 2
 HEADER = "<BBHI"
 HEADER_SIZE = 8
 MAX_PAYLOAD = 480  # with its coding a frame stays below the 512 bytes of the RP2040's input ring
@@ -130,6 +130,8 @@ COUNTERS = (
     "events_dropped",
     "late",  # times that the board fell behind its clock
     "memory_free",  # bytes of heap, 0 where it has no bound
+    "deferred",  # times that requests had to wait for the main loop's other half
+    "overrun",  # requests dropped unanswered, since too many came while the drive was urgent
 )
 
 # Codes of an ERROR; the first five are those of `eesm.drive`.
