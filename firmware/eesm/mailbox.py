@@ -78,9 +78,9 @@ class Mailbox:
             place += 1
 
     def knock(self):
-        """Send a letter of no words, which tells the kernel that the main loop lives."""
-        if not self.queue and not self.waiting():
-            self.queue.append(((int(self.block[self._period]) + 1) & MASK, "", (), False))
+        """Tell the kernel that the main loop lives by a letter of no words, unless one is due anyway."""
+        if self.calm(1):
+            self.queue.insert(0, ((int(self.block[self._period]) + 1) & MASK, "", (), False))
 
     def drop(self, tag):
         """Withdraw the letters of a tag that are still in the queue."""

@@ -1,7 +1,7 @@
-"""`python -m host_tools.campaign.dump`: the battery is lost at full braking power; what the link sees, what would hold it.
+"""`python -m host_tools.campaign.dump`: the battery is lost at full braking power; what would hold the link.
 
-Prints a table for docs: highest u_dc over nominal with open switches, with the machine shorted, with the unit's own
-clamp, and the capacitance with which open switches would stay below 1.25 nominal.
+Prints a table for docs: highest u_dc over nominal with open switches, with the machine shorted, with the
+unit's own clamp, and the capacitance with which open switches would stay below 1.25 nominal.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def peak_with(unit: Unit, linked: Linked, point: Point, capacitance: float) -> f
 def lines() -> list[str]:
     """The table, as Markdown."""
     found = [
-        "| unit, braking at | power, kW | open switches | shorted: u_dc, stator over i_max, field over i_f_max "
-        "| with its clamp | capacitance, needed |",
+        "| unit, braking at | power, kW | open switches | shorted: u_dc, stator over i_max, "
+        "field over i_f_max | with its clamp | capacitance, needed |",
         "|---|---|---|---|---|---|",
     ]
     for name in ("a", "b", "c"):
