@@ -1,7 +1,7 @@
 """`make mutate`: removes each protection in turn and sees that something notices.
 
-In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `drive.fail("NAME", ...)`
-or the kernel's bit.  Then the fault campaign injects that fault into unit a, or the tests of TESTS run, which
+In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `fail("NAME", ...)` or
+the kernel's bit.  Then the fault campaign injects that fault into unit a, or the tests of TESTS run, which
 must fail.  Writes build/mutations.json; the exit status tells whether every removal was noticed.
 """
 

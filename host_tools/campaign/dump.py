@@ -7,6 +7,7 @@ unit's own clamp, and the capacitance with which open switches would stay below 
 from __future__ import annotations
 
 from math import hypot
+from typing import Any
 
 import click
 
@@ -36,7 +37,7 @@ def lose_battery(rig: Rig) -> tuple[float, float, float]:
     )
 
 
-def at(unit: Unit, linked: Linked, point: Point, short: bool, clamp: bool, **options: float) -> Rig:
+def at(unit: Unit, linked: Linked, point: Point, short: bool, clamp: bool, **options: Any) -> Rig:
     """A rig that brakes with all it has."""
     rig = Rig(unit, linked, **options)
     rig.go_to(point)
