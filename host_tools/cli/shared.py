@@ -99,7 +99,7 @@ class Session:
     """A drive in use: takes its rows and events while it runs, logs them if wanted, shows them."""
 
     def __init__(self, drive: Drive, log_file: Path | None = None) -> None:
-        from host_tools import log
+        from host_tools import log, pace
         from host_tools.scenario import SIGNALS
 
         self.drive = drive
@@ -107,7 +107,7 @@ class Session:
         names: Sequence[str] = SHOWN
         rate = SHOWN_RATE
         if log_file is not None:
-            names, rate = SIGNALS, 1000.0
+            names, rate = SIGNALS, pace.bearable(drive.identity.board, 1000.0)
             self.writer = log.Writer(log_file.with_suffix(".eesmlog"), log.describe(drive))
         drive.events()
         self.rows = drive.stream(names, rate)
