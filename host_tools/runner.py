@@ -329,13 +329,27 @@ class Runner:
     # --- commands -----------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        """Send what has come near enough, in order."""
-        while self._actions and self._now >= self._actions[0].due - self._lead(self._actions[0]):
-            action = self._actions.pop(0)
-            late = action.waits and self._now >= action.due
+        """Send what has come near enough, in order.
+
+        On a bench that is too slow for a sweep, setpoints that a later one has overtaken are left out: what
+        comes after them, a stop for one, must not wait for them.
+        """
+        actions = self._actions
+        while actions:
+            now = self._newest()
+            if now < actions[0].due - self._lead(actions[0]):
+                return
+            action = actions.pop(0)
+            late = action.waits and now >= action.due
             self.outcome.late += late
-            self.recorder.note("command", period=self._now & MASK, due=action.due & MASK, text=action.text)
+            if late and action.dense and actions and actions[0].due <= now:
+                continue
+            self.recorder.note("command", period=now & MASK, due=action.due & MASK, text=action.text)
             action.do(action.due & MASK)
+
+    def _newest(self) -> int:
+        """The period of the last word from the bench, which answers to commands bring on before rows do."""
+        return max(self._now, self._unwrap(self.bench.now()))
 
     def _lead(self, action: _Action) -> int:
         """Periods before its own at which a command is sent."""
