@@ -100,7 +100,7 @@ def _run_connected(chosen: Any, port: str | None, unit: str | None, out: Path, p
         progress.tell(f"Unit {identity.unit} on board {identity.board} at {identity.port}")
         rate = pace.bearable(identity.board, chosen.rate_hz)
         if rate < chosen.rate_hz:
-            progress.tell(f"Rows come at {rate:g} Hz, not {chosen.rate_hz:g}: the board sends no more of them")
+            progress.tell(f"Rows come at {rate:g} Hz, not {chosen.rate_hz:g}: the board bears no more")
             chosen = replace(chosen, rate_hz=rate)
         return execute(
             chosen,
