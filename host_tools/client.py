@@ -192,6 +192,18 @@ class Drive:
             raise
         return drive
 
+    @classmethod
+    def find_again(cls, first: Identity, registry: Path | None = None) -> Drive:
+        """The drive that was known as `first`, in a new session, at whatever port it is now.
+
+        Raises what `connect` does as long as it is not there; SchemaMismatch when it is another one.
+        """
+        try:
+            return cls.connect(first.port, unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
+        except (PortMissing, SchemaMismatch):
+            # A port is named by the order in which boards come; behind the old name may be another one.
+            return cls.connect(unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
+
     def _adopt(self, connection: Connection, earlier: int) -> None:
         """Begin a session on an open port."""
         connection.on_push = self._push
