@@ -34,7 +34,7 @@ from eesm.faults import FAULTS, names_of
 from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
-from host_tools.connection import Connection
+from host_tools.connection import Connection, Waiter
 from host_tools.devices import choose_device
 from host_tools.link_errors import (
     AnswerTimeout,
@@ -423,6 +423,10 @@ class Drive:
         if wait:
             self.wait_for("off", "fault", timeout=timeout)
             self._armed = False
+
+    def post_stop(self, waiter: Waiter) -> bool:
+        """Ask for a stop without waiting: `Connection.post`."""
+        return self.connection.post(wire.STOP, waiter)
 
     def faults(self) -> FaultReport:
         """Latched faults with what was measured, cause and remedy."""
