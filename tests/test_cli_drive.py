@@ -85,6 +85,7 @@ def test_who_is_there(eesm, virtual):
 
 def test_connect_waits_for_the_same_drive(bench, virtual):
     process = begin(bench, "connect")
+    assert process.stdout and process.stderr
     try:
         assert process.stdout.readline().startswith(f"Unit a on board virtual at {virtual.port}")
         virtual.kill()
@@ -104,6 +105,7 @@ def test_connect_waits_for_the_same_drive(bench, virtual):
 
 def test_connect_with_a_time_says_when_the_drive_has_not_come_back(bench, virtual):
     process = begin(bench, "connect", "--for", 3)
+    assert process.stdout
     try:
         process.stdout.readline()
         virtual.kill()
