@@ -149,6 +149,10 @@ test-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## the scope's page in a real 
 bench-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## rows a second, time to stop, memory of the scope; build/bench/scope.json
 	$(BIN)/python -m host_tools.scope.measure
 
+.PHONY: bench-hour
+bench-hour: $(SCOPE_STAMP) $(MICROPYTHON_STAMP) ## an hour of streaming from kernel to page and log: losses, memory (8 min)
+	$(BIN)/python -m host_tools.scope.hour
+
 .PHONY: micropython
 micropython: ## find or fetch the 32-bit MicroPython, print its command line
 	@$(PYTHON) -m host_tools.interpreter

@@ -36,7 +36,7 @@ from eesm.keeper import CONDITIONS, DAMAGED, STATUS
 from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
-from host_tools.connection import Connection
+from host_tools.connection import Connection, Waiter
 from host_tools.devices import choose_device
 from host_tools.link_errors import (
     AnswerTimeout,
@@ -207,6 +207,18 @@ class Drive:
             drive.close()
             raise
         return drive
+
+    @classmethod
+    def find_again(cls, first: Identity, registry: Path | None = None) -> Drive:
+        """The drive that was known as `first`, in a new session, at whatever port it is now.
+
+        Raises what `connect` does as long as it is not there; SchemaMismatch when it is another one.
+        """
+        try:
+            return cls.connect(first.port, unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
+        except (PortMissing, SchemaMismatch):
+            # A port is named by the order in which boards come; behind the old name may be another one.
+            return cls.connect(unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
 
     def _adopt(self, connection: Connection, earlier: int) -> None:
         """Begin a session on an open port."""
@@ -427,6 +439,10 @@ class Drive:
         if wait:
             self.wait_for("off", "fault", timeout=timeout)
             self._armed = False
+
+    def post_stop(self, waiter: Waiter) -> bool:
+        """Ask for a stop without waiting: `Connection.post`."""
+        return self.connection.post(wire.STOP, waiter)
 
     def faults(self) -> FaultReport:
         """Latched faults with what was measured, cause and remedy."""
