@@ -140,6 +140,7 @@ class Step:
     """A step of the start-up, or a watch, that does what the search wants next."""
 
     verdict = "wait"
+    position = 0  # of the shaft when it began
 
     def __init__(self, world: World | None = None) -> None:
         self.world = world

@@ -618,7 +618,9 @@ class Drive:
         """The next step of the start-up."""
         state = self.state
         if state == OFFSETS:
-            known = self.angle_known and self.checked and not self._stands_still()
+            # A shaft that creeps is not measured at: what is known of it still holds.
+            turns = not self._stands_still() or abs(self.counts_since(self._procedure.position)) > 1
+            known = self.angle_known and self.checked and turns
             self._enter(FIELD_UP if known else WIRING)
         elif state == WIRING:
             self._enter(ANGLE)
