@@ -192,7 +192,7 @@ def dump(ctx: click.Context, out: Path | None, port: str | None, unit: str | Non
     """Fetch the first fault that the drive has kept, also over a restart: all signals when it was seen, and 512
     rows of eight signals around it. Writes fault.json, capture.parquet, .csv and .png into DIR.
 
-    Exit code 1 when nothing is kept, or what is kept is not whole.
+    Exit code 4 when nothing is kept, 1 when what is kept is not whole.
 
     \b
     Example:
