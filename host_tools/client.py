@@ -453,9 +453,7 @@ class Drive:
             if word & bit:
                 text = texts.get(str(row.number), "")
                 came_first = bool(first & bit)
-                found.append(
-                    Fault(row.number, row.name, text, row.cause, row.limit, row.remedy, came_first)
-                )
+                found.append(Fault(row.number, row.name, text, row.cause, row.limit, row.remedy, came_first))
         if not found:
             return FaultReport((), None, None, bool(safe))
         return FaultReport(tuple(found), period, period * self.t_pwm, bool(safe))

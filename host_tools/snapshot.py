@@ -94,7 +94,9 @@ def parse(data: bytes, schema: Schema) -> Snapshot:
         )
     state = said["state"]
     return Snapshot(
-        identity={name: str(said[name]) for name in ("unit", "board", "firmware", "kernel_hash", "schema_hash")},
+        identity={
+            name: str(said[name]) for name in ("unit", "board", "firmware", "kernel_hash", "schema_hash")
+        },
         faults=tuple(faults),
         period=said["period"],
         time=said["period"] * schema.t_pwm,

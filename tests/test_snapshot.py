@@ -209,10 +209,10 @@ def test_what_is_cut_or_damaged_is_no_snapshot(tmp_path):
     keeping.fault()
     data, schema = (tmp_path / KEPT).read_bytes(), schema_of("a")
     assert snapshot.parse(data, schema)
-    for size in [*range(0, 64), *range(64, len(data), 173), len(data) - 1]:
+    for size in [*range(64), *range(64, len(data), 173), len(data) - 1]:
         with pytest.raises(snapshot.SnapshotError):
             snapshot.parse(data[:size], schema)
-    for at in [*range(0, 64), *range(64, len(data), 173), len(data) - 1]:
+    for at in [*range(64), *range(64, len(data), 173), len(data) - 1]:
         with pytest.raises(snapshot.SnapshotError):
             snapshot.parse(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :], schema)
     with pytest.raises(snapshot.SnapshotError):

@@ -65,7 +65,9 @@ def run(folder, tmp_path, micropython):
         home = tmp_path / "board"
         shutil.copytree(folder, home, dirs_exist_ok=True)
         (home / "test.py").write_text(SCRIPT.replace("DAMAGE", damage))
-        done = subprocess.run([*micropython, "test.py"], cwd=home, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [*micropython, "test.py"], cwd=home, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         after = done.stdout.splitlines()[-1]
         assert after.startswith("after "), after

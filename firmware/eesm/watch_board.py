@@ -25,7 +25,14 @@ HEAP_PLENTY = 16384  # bytes free without one, of which nothing more need be kno
 STACKS = {"rp2": 8192, "linux": 40000}
 CODE_MOST = 65536  # bytes in which a function's end is looked for
 
-LETTERS = ("mailbox_index", "mailbox_value", "stream_channel", "capture_channel", "stream_ring", "capture_ring")
+LETTERS = (
+    "mailbox_index",
+    "mailbox_value",
+    "stream_channel",
+    "capture_channel",
+    "stream_ring",
+    "capture_ring",
+)
 
 # On CPython there is no machine code, and a loop over words would cost more than the simulation.
 ON_BOARD = sys.implementation.name == "micropython" and sys.maxsize == 0x7FFFFFFF
@@ -34,7 +41,7 @@ ON_BOARD = sys.implementation.name == "micropython" and sys.maxsize == 0x7FFFFFF
 if ON_BOARD:
 
     @micropython.viper
-    def sum_words(words: ptr32, first: int, end: int) -> int:  # noqa: F821
+    def sum_words(words: ptr32, first: int, end: int) -> int:
         """A sum of words `first` up to `end` which a change of any one word changes."""
         total = 0
         while first < end:
@@ -43,7 +50,7 @@ if ON_BOARD:
         return total
 
     @micropython.viper
-    def byte_at(place: ptr8, at: int) -> int:  # noqa: F821
+    def byte_at(place: ptr8, at: int) -> int:
         """A byte of memory."""
         return place[at]
 
@@ -159,8 +166,8 @@ class BoardWatch:
         if drive.mailbox.waiting():
             return True
         index = drive.kernel.index(name)
-        for _, _, entries in drive.mailbox.queue:
-            for entry in entries:
+        for letter in drive.mailbox.queue:
+            for entry in letter[2]:
                 if entry[0] == index:
                     return True
         # Taken between the first look at the word and here.
@@ -183,6 +190,4 @@ class BoardWatch:
         if self._stack_most:
             used = micropython.stack_use()
             if used > self._stack_most:
-                raise Failed(
-                    "STACK_LOW", "%d bytes of stack are used, %d at most" % (used, self._stack_most)
-                )
+                raise Failed("STACK_LOW", "%d bytes of stack are used, %d at most" % (used, self._stack_most))

@@ -40,9 +40,7 @@ def faults(ctx: click.Context, port: str | None, unit: str | None, clears: bool,
         # Options before a subcommand are its own unless it has them itself.
         ctx.obj = {**(ctx.obj or {}), "faults": (port, unit, as_json)}
         if clears:
-            raise UsageError(
-                f"--clear does not go with {ctx.invoked_subcommand}.", "eesm faults clear"
-            )
+            raise UsageError(f"--clear does not go with {ctx.invoked_subcommand}.", "eesm faults clear")
         return OK
     return clear_faults(port, unit, as_json) if clears else list_faults(port, unit, as_json)
 
