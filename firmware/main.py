@@ -79,8 +79,7 @@ def main(arguments):
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
         if kernel.failure is None:
-            drive.snapshot = Snapshot(drive, telemetry, driver.store)
-            drive.keepers += (drive.snapshot,)
+            drive.keep_faults(Snapshot(drive, telemetry, driver.store))
         link = Link(driver.port, drive, telemetry, kernel.identity, kept=kept)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)

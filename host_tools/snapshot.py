@@ -1,4 +1,4 @@
-"""The first fault as a drive keeps it: faults, all signals, the capture around it; to JSON, Parquet, CSV and PNG.
+"""The first fault as a drive keeps it, with all signals and the capture around it; files of it.
 
 `parse` reads what `eesm.snapshot` writes; what is not whole is no snapshot.
 """

@@ -40,8 +40,7 @@ class Keeping:
         self.drive = self.bench.drive
         self.telemetry = Telemetry(self.bench.kernel)
         self.snapshot = Snapshot(self.drive, self.telemetry, None if folder is None else str(folder))
-        self.drive.snapshot = self.snapshot
-        self.drive.keepers += (self.snapshot,)
+        self.drive.keep_faults(self.snapshot)
 
     def turn(self, speed: float = 100.0) -> "Keeping":
         """Armed and turning, with the capture waiting for a fault."""
@@ -351,8 +350,7 @@ def test_a_shorted_machine_is_not_called_safe():
 @pytest.fixture
 def board(tmp_path):
     board = Board(tmp_path)
-    board.drive.snapshot = Snapshot(board.drive, board.telemetry, None)
-    board.drive.keepers += (board.drive.snapshot,)
+    board.drive.keep_faults(Snapshot(board.drive, board.telemetry, None))
     return board
 
 
@@ -394,7 +392,7 @@ def test_the_link_serves_it_and_refuses_what_would_spoil_it(board):
     assert "made way" in client.refusal(wire.SNAPSHOT, (0,))[1]
 
 
-# --- end to end ------------------------------------------------------------------------------------------------
+# --- end to end -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -459,9 +457,10 @@ def test_a_kept_fault_outlives_the_drive_and_a_kill_while_it_is_written(registry
 def test_the_command_line_lists_explains_dumps_and_clears(registry, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def eesm(*arguments):
-        code = entry.run([str(argument) for argument in arguments])
-        return code, *capfd.readouterr()
+    def eesm(*arguments: str) -> tuple[int, str, str]:
+        code = entry.run(arguments)
+        out, err = capfd.readouterr()
+        return code, out, err
 
     assert eesm("faults", "explain", "27")[1] == eesm("faults", "explain", "field-open")[1]
     assert len(eesm("faults", "explain")[1].splitlines()) == len(snapshot.FAULTS)

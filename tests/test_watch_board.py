@@ -88,7 +88,8 @@ for name in %r:
         drive = Drive(kernel, Mailbox(kernel))
         block[at] ^= 1
         live(3)
-        assert drive.fault_texts.get("KERNEL_CORRUPTED", "").startswith(name + " of the"), (name, drive.fault_list())
+        text = drive.fault_texts.get("KERNEL_CORRUPTED", "")
+        assert text.startswith(name + " of the"), (name, drive.fault_list())
         block[at] ^= 1
 drive = Drive(kernel, Mailbox(kernel))
 """

@@ -139,6 +139,11 @@ class Drive:
             self.state = FAULT
             self._latch(bit_of(name), self.now, text)
 
+    def keep_faults(self, snapshot):
+        """Let an `eesm.snapshot.Snapshot` keep the first fault."""
+        self.snapshot = snapshot
+        self.keepers += (snapshot,)
+
     # --- time and block, also used by the procedures ------------------------------------------------
 
     def since(self, period):

@@ -273,7 +273,7 @@ class Snapshot:
     # --- reading ----------------------------------------------------------------------------------------
 
     def fetch(self, at, size):
-        """(size of all, bytes from `at` on, `size` at most); ValueError with a sentence when there is none."""
+        """(size of all, bytes from `at` on, `size` at most); ValueError with a sentence if there is none."""
         if at % ALIGNMENT:
             raise ValueError("a snapshot is read from a multiple of %d bytes on, not %d" % (ALIGNMENT, at))
         if self.folder is not None:

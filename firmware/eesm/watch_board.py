@@ -6,6 +6,7 @@ instructions that leave a function; where these are not known it is not looked a
 """
 
 # pyright: reportInvalidTypeForm=false, reportAssignmentType=false, reportMissingImports=false
+# pyright: reportArgumentType=false, reportRedeclaration=false
 # (as in eesm.framing)
 
 import gc

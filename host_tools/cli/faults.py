@@ -187,8 +187,8 @@ def span_of(row: Fault) -> str:
 @json_option
 @click.pass_context
 def dump(ctx: click.Context, out: Path | None, port: str | None, unit: str | None, as_json: bool) -> int:
-    """Fetch the first fault that the drive has kept, also over a restart: all signals when it was seen, and 512
-    rows of eight signals around it. Writes fault.json, capture.parquet, .csv and .png into DIR.
+    """Fetch the first fault that the drive has kept, also over a restart: all signals when it was seen, and
+    512 rows of eight signals around it. Writes fault.json, capture.parquet, .csv and .png into DIR.
 
     Exit code 4 when nothing is kept, 1 when what is kept is not whole.
 
