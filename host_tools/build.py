@@ -42,6 +42,8 @@ BOARD_MODULES = (
     "drive",
     "startup",
     "faults",
+    "snapshot",
+    "watch_board",
     "watch_currents",
     "watch_encoder",
     "watch_field",

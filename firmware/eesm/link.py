@@ -137,6 +137,7 @@ class Link:
             wire.SAVE: lambda fields, tail: self._ask_keeper("save"),
             wire.ERASE: lambda fields, tail: self._ask_keeper("erase"),
             wire.STORE: lambda fields, tail: self._ask_keeper("status"),
+            wire.SNAPSHOT: self._snapshot,
             wire.BENCH_LOAD: self._bench_load,
             wire.BENCH_ADVANCE: self._bench_advance,
             wire.BENCH_QUIT: self._bench_quit,
@@ -400,9 +401,10 @@ class Link:
     def _status(self, fields, tail):
         decoder, drive = self.decoder, self.drive
         return struct.pack(
-            "<BBQ14I",
+            "<BBBQ14I",
             drive.state,
             self._owns(fields[0]),
+            drive.safe,
             drive.fault_word(),
             decoder.frames,
             decoder.bad_crc,
@@ -449,6 +451,8 @@ class Link:
         return b""
 
     def _clear(self, fields, tail):
+        if self.drive.safe:  # else the field is the better reason
+            self._wait_for_snapshot()
         self.drive.clear()
         return b""
 
@@ -511,7 +515,7 @@ class Link:
     def _faults(self, fields, tail):
         drive = self.drive
         text = "\n".join(["%d %s: %s" % row for row in drive.fault_list()])
-        head = struct.pack("<QQI", drive.fault_word(), drive.first_faults, drive.first_period)
+        head = struct.pack("<QQIB", drive.fault_word(), drive.first_faults, drive.first_period, drive.safe)
         return head + cut(text, wire.MAX_PAYLOAD - wire.ANSWER_SIZE - len(head))
 
     def _stream_setup(self, fields, tail):
@@ -519,6 +523,8 @@ class Link:
         return struct.pack("<B", self.telemetry.set_stream(self.mailbox, fields[0], channels))
 
     def _capture_setup(self, fields, tail):
+        if self.drive.snapshot is not None and self.drive.snapshot.writes():
+            self._wait_for_snapshot()
         divider, pre, edge, level, source = fields
         channels = wire.words_of(tail, "H")
         number = self.telemetry.set_capture(self.mailbox, divider, pre, edge, level, source, channels)
@@ -549,6 +555,23 @@ class Link:
                 "this virtual drive keeps nothing; give it a folder for that: eesm virtual --store FOLDER",
             )
         return self.kept.ask(verb, self.drive)[: wire.MAX_PAYLOAD - wire.ANSWER_SIZE]
+
+    def _wait_for_snapshot(self):
+        """Refuse, for a moment, what would spoil the first fault that is being kept."""
+        snapshot = self.drive.snapshot
+        if snapshot is not None and snapshot.stage:
+            raise Refused(wire.BUSY, "the first fault is still being kept; ask again in a moment")
+
+    def _snapshot(self, fields, tail):
+        self._wait_for_snapshot()
+        snapshot = self.drive.snapshot
+        try:
+            if snapshot is None:
+                raise ValueError("this drive keeps no faults")
+            size, piece = snapshot.fetch(fields[0], wire.MAX_PAYLOAD - wire.ANSWER_SIZE - 8)
+        except ValueError as error:
+            raise Refused(wire.NOT_HERE, str(error))
+        return struct.pack("<II", size, fields[0]) + piece
 
     # --- virtual drives only ------------------------------------------------------------------------
 

@@ -92,6 +92,7 @@ def info(port: str | None, unit: str | None, signals: bool, as_json: bool) -> in
             **named,
             "state": status.state,
             "faults": list(status.faults),
+            "safe": status.safe,
             "device time": status.period * drive.t_pwm,
             "f_pwm": 1 / drive.t_pwm,
             "signals": len(drive.signals),

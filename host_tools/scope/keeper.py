@@ -257,6 +257,7 @@ class Keeper(threading.Thread):
             "status",
             {
                 "state": status.state,
+                "safe": status.safe,
                 "time": status.period * drive.t_pwm,
                 "epoch": self.epoch,
                 "gauges": gauges,
