@@ -79,8 +79,15 @@ OTHERS = (
     (
         "off only when the field is down",
         "firmware/eesm/drive.py",
-        'if abs(self.read("i_f")) <= self.read("i_f_safe"):',
-        "if True:",
+        "        if self.safe:\n            self._enter(OFF)",
+        "        if self._good:\n            self._enter(OFF)",
+        "tests/test_drive_search.py",
+    ),
+    (
+        "a clear only when the drive is safe",
+        "firmware/eesm/drive.py",
+        "        if not self.safe:\n",
+        "        if False:\n",
         "tests/test_drive_search.py",
     ),
     (

@@ -76,7 +76,7 @@ class World:
     # --- what the drive reads
     def read(self, name: str) -> Any:
         known = {"period": self.period, "faults": self.faults, "fault_first": self.first, "fault_period": 0}
-        known |= {"torque_ref": int(self.torque)} | self.mode
+        known |= {"torque_ref": int(self.torque), "gate_enable": int(self.gates)} | self.mode
         return known[name] if name in known else 2048 if name.endswith("_raw") else self.si(name)
 
     def si(self, name: str) -> float:
@@ -119,6 +119,11 @@ class World:
 
     def knock(self) -> None:
         pass
+
+    @property
+    def gates(self) -> bool:
+        """The inverter's gates are on."""
+        return self.mode["bridge_mode"] > 0 and not self.faults
 
     @property
     def controls(self) -> bool:
@@ -167,13 +172,26 @@ class Step:
             raise Failed("FIELD_OPEN", "tried")
 
 
+class Keeper(Step):
+    """What is looked at in every state, and finds what the search wants next."""
+
+    damage = ""
+
+    def causes(self, limit: Any) -> list[Any]:
+        return []
+
+    def look(self) -> None:
+        if Step.verdict == "keeper fails":
+            raise Failed("STATOR_HOT", "tried")
+
+
 class Search:
     """Reachable states of drive and world; `ghost` is what the requirements are about."""
 
     def __init__(self, alter: Callable[[Drive], None] | None = None) -> None:
         self.world = World()
         self.drive = Drive(self.world, self.world)  # type: ignore[arg-type]
-        vars(self.drive).update(watches=(Step(),), keepers=())
+        vars(self.drive).update(watches=(Step(),), keepers=(Keeper(),), board=Keeper(), heat=Keeper())
         if alter is not None:
             alter(self.drive)
         self.verified = False  # the field was measured since the drive was off
@@ -190,7 +208,8 @@ class Search:
                 drive._clearing,
                 drive._resting,
                 min(drive._good, 3),
-                drive._opened,
+                drive.safe,
+                drive._safe_looks,
                 world.kicks,
             ),
             *(drive._tries, drive.wait(drive._until), drive.wait(drive._field_until), tuple(drive.latched)),
@@ -226,7 +245,7 @@ class Search:
     def events(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """What may happen in this state."""
         drive, world = self.drive, self.world
-        for verdict in ("wait", "done", "fails", "late"):
+        for verdict in ("wait", "done", "fails", "late", "keeper fails"):
             yield f"tick {verdict}", lambda verdict=verdict: self.tick(TICK, verdict)
         yield "a long time", lambda: self.tick(LONG, "wait")
         yield "a long time without the host", lambda: self.tick(LONG, "wait", host=False)
@@ -329,6 +348,8 @@ class Search:
 def stub_steps(monkeypatch) -> None:
     monkeypatch.setattr(states, "STARTUP", dict.fromkeys(states.STARTUP, Step))
     monkeypatch.setattr(states, "tidy", lambda: None)
+    for name in [name for name in vars(states) if name.endswith("Watch")]:
+        monkeypatch.setattr(states, name, Keeper)
 
 
 def test_no_order_of_events_breaks_a_requirement(stub_steps) -> None:

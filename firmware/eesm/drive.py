@@ -118,7 +118,6 @@ class Drive:
         self._until = 0
         self._field_until = 0
         self._field_looked = 0
-        self._opened = False  # the bridge, on the way from field down to off
         self._good = 0
         self._knocked = self.now
         self._measure = 0
@@ -272,6 +271,10 @@ class Drive:
         i_f, safe = abs(self.si("i_f")), self.si("i_f_safe")
         if i_f > safe:
             raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))
+        if not self.safe:
+            raise Refused(
+                HOLDS, "the field was not seen below %.2f A for %d looks yet; wait" % (safe, SAFE_LOOKS)
+            )
         cause = self._cause_now()
         if cause:
             raise Refused(HOLDS, cause)
@@ -625,7 +628,6 @@ class Drive:
             ramp = self.si("torque_max") / self.settings["torque_slew"]
             self._until = self.now + round((ramp + 0.1) * f_pwm)
         elif state == FIELD_DOWN:
-            self._opened = False  # the bridge
             self.post(
                 {
                     "field_mode": FIELD_REVERSE,
@@ -745,23 +747,20 @@ class Drive:
 
         What is left of i_d ends with the bridge open, and lifts i_f by 1.5*M/L_f of it (flux conservation).
         """
-        if abs(self.read("i_f")) <= self.read("i_f_safe"):
+        if self.safe:
+            self._enter(OFF)
+        elif abs(self.read("i_f")) <= self.read("i_f_safe"):
             self._good += 1
-            if self._good >= 3:
-                if self._opened:
-                    self._enter(OFF)
-                else:
-                    self._opened = True
-                    self._good = 0
-                    self.post({"bridge_mode": BRIDGE_OFF})
-            return
-        self._good = 0
-        if self._field_is_late():
-            raise Failed(
-                "FIELD_NOT_DOWN",
-                "i_f is %.2f A, %.2f A are allowed; disconnect the exciter's supply"
-                % (self.si("i_f"), self.si("i_f_safe")),
-            )
+            if self._good == SAFE_LOOKS:
+                self.post({"bridge_mode": BRIDGE_OFF})
+        else:
+            self._good = 0
+            if self._field_is_late():
+                raise Failed(
+                    "FIELD_NOT_DOWN",
+                    "i_f is %.2f A, %.2f A are allowed; disconnect the exciter's supply"
+                    % (self.si("i_f"), self.si("i_f_safe")),
+                )
 
     def _tick_fault(self):
         if self._clearing:
