@@ -26,6 +26,8 @@ from eesm.startup import (
 from eesm.watch_currents import CurrentWatch
 from eesm.watch_encoder import EncoderWatch
 from eesm.watch_field import FieldWatch
+from eesm.watch_heat import HeatWatch
+from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
 TRIES = 4  # of wiring and angle, each
@@ -124,6 +126,9 @@ class Drive:
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
         self.watches = (FieldWatch(self), EncoderWatch(self), CurrentWatch(self))
+        winding = WindingWatch(self)
+        self.heat = HeatWatch(self, winding)
+        self.keepers = (winding, self.heat)
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
@@ -398,7 +403,8 @@ class Drive:
     def fail(self, name, text):
         """Latch a fault of the main loop: the kernel opens the bridge and reverses the exciter."""
         self._latch(bit_of(name), self.now, text)
-        self._enter(FAULT)
+        if self.state != FAULT:
+            self._enter(FAULT)
 
     def _latch(self, word, period, text=None):
         """Note faults that are new, with what is measured now."""
@@ -478,7 +484,8 @@ class Drive:
         if self.read("u_dc_raw") == ADC_TOP:
             broken |= bit_of("SENSOR_RANGE")
         if not broken:
-            return ""
+            failed = self.heat.cause()
+            return "" if failed is None else "%s still holds: %s" % (failed.name, failed.text)
         name = names_of(broken)[0]
         return "%s still holds: %s; see eesm faults" % (name, self._measured_now(name))
 
@@ -493,6 +500,11 @@ class Drive:
             self._take_faults()
         self._watch_host()
         self._knock()
+        try:
+            for keeper in self.keepers:
+                keeper.look()
+        except Failed as failure:
+            self.fail(failure.name, failure.text)
         try:
             if self._procedure is not None:
                 self._proceed(self._procedure)

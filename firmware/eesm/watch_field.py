@@ -2,15 +2,20 @@
 
 A watch has `begin`, called when the drive becomes ready, and `look`, called every tick from then on, which
 raises Failed.  Ticks come every ms or so, and late by some 50 ms when a board collects garbage.
+A keeper has `look` alone, called every tick in every state.
 """
+
+from math import sqrt
 
 from eesm.faults import Failed
 
 
 class FieldWatch:
-    """A field that stays away although the exciter gives all it has is open."""
+    """A field that stays away although the exciter gives all it has is open; one may also be too strong."""
 
     OPEN = 0.03  # s
+    OVER = 0.01  # s
+    OVER_SHARE = 1.15
 
     def __init__(self, drive):
         self.drive = drive
@@ -19,9 +24,14 @@ class FieldWatch:
     def begin(self):
         """Forget what was seen before."""
         self._weak_since = None
+        self._over_since = None
 
     def look(self):
-        """Fail when the field current is far below its reference at nearly the exciter's full voltage."""
+        """Fail when the field current is far below its reference at nearly the exciter's full voltage.
+
+        And when open switches would not end the stator's current: the voltage of the field alone is then
+        higher than the link's.
+        """
         drive = self.drive
         wanted = drive.read("i_f_ref")
         lost = drive.read("i_f") < wanted // 10 and wanted > drive.read("i_f_safe")
@@ -34,4 +44,23 @@ class FieldWatch:
                 "FIELD_OPEN",
                 "i_f is %.2f A, %.2f A are wanted, at %.1f V for %.0f ms; check brushes and cables"
                 % (drive.si("i_f"), drive.si("i_f_ref"), drive.si("u_f"), 1000 * self.OPEN),
+            )
+        self._look_at_voltage()
+
+    def _look_at_voltage(self):
+        drive = self.drive
+        si, settings = drive.si, drive.settings
+        w_e = abs(si("w_e"))
+        flux = si("psi_t") - (settings["L_d"] - settings["L_q"]) * si("i_d")
+        voltage = sqrt(3) * w_e * flux
+        limit = self.OVER_SHARE * max(si("u_dc"), settings["u_dc_nominal"])
+        if voltage <= limit:
+            self._over_since = None
+        elif self._over_since is None:
+            self._over_since = drive.now
+        elif drive.since(self._over_since) > self.OVER * settings["f_pwm"]:
+            raise Failed(
+                "OVER_EXCITATION",
+                "i_f = %.2f A makes %.0f V between terminals at %.0f rad/s, %.0f V are allowed; lower either"
+                % (si("i_f"), voltage, w_e / settings["pole_pairs"], limit),
             )

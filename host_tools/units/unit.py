@@ -119,6 +119,7 @@ UNIT: Vocabulary = {
         "rotor_hot": Key("degC", 0, 220, "temperature of the rotor that trips", 180.0),
     },
 }
+CONTINUOUS = 0.55  # share of i_max that windings and bridge stand for ever
 UNIT_OPTIONAL = ("transmission", "encoder", "safety")
 
 
@@ -337,6 +338,8 @@ class Unit:
             for item in fields(section):
                 settings[item.name] = getattr(section, item.name)
         settings["short_allowed"] = int(self.safety.short_allowed)
+        settings["u_brush"] = motor.u_brush
+        settings["winding_temperature"] = motor.thermal.get("winding_temperature", 20.0)
         hardware = self.board.hardware
         if hardware is not None:
             # When each quantity is sampled, from the carrier's centre, and what the window costs.
@@ -397,11 +400,25 @@ class Unit:
         if link.clamp_voltage is not None and link.clamp_resistance is not None:
             plant["clamp_voltage"] = link.clamp_voltage
             plant["clamp_resistance"] = link.clamp_resistance
+        plant |= motor.thermal
+        plant |= self._bridge_heat()
+        plant["phase_sensors"] = board.phase_sensors
         if motor.saturation is not None:
             plant["saturated"] = 1
             for item in fields(motor.saturation):
                 plant["saturation_" + item.name] = getattr(motor.saturation, item.name)
         return plant
+
+    def _bridge_heat(self) -> dict[str, float]:
+        """The bridge as a body that warms: it is sized for the motor."""
+        heat, motor = self.board.heat, self.motor
+        resistance = heat["rise"] / (heat["loss"] * 1.5 * motor.R_s * (CONTINUOUS * motor.i_max) ** 2)
+        return {
+            "ambient": heat["ambient"],
+            "board_loss": heat["loss"],
+            "board_R_th": resistance,
+            "board_C_th": heat["time"] / resistance,
+        }
 
 
 # --- reading ------------------------------------------------------------------------------------
