@@ -17,8 +17,10 @@ SHORTED = 0.7  # of the voltage that R_f needs: less says that turns are missing
 STUCK = 0.2  # less than turns can miss: the voltage is not the one that is commanded
 CALM = 0.15  # of that voltage, which the flux takes: the winding is in steady state
 HOLDS = 0.01  # s that a contradiction lasts
-WARMS = 0.25  # s to follow a resistance that rises
-COOLS = 2.0  # s to follow one that falls: shorted turns fall at once, heat does not
+RISES = 0.005  # s, if the current still rises
+FOLLOWS = 0.6  # s to follow a resistance
+DOUBTS = 4.0  # s to follow one that falls by more than SUDDEN: shorted turns do at once, heat does not
+SUDDEN = 25.0  # K
 FORGETS = 200.0  # s in which a rotor without a field to measure by cools
 AROUND = 40.0  # degrees Celsius of what cools it, if nothing measures that
 COLDEST, HOTTEST = -40.0, 250.0
@@ -33,8 +35,8 @@ class WindingWatch:
         self.around = AROUND
         self._looked = drive.now
         self._since = None  # period since which voltage and current contradict each other
-        self._begun = 0.0  # i_f then
-        self._looks = 0
+        self._rising = 0  # looks since, in a row, in which i_f rose although the exciter was told to lower it
+        self._last = 0.0  # i_f of the last look
 
     def expected(self, temperature):
         """R_f at a temperature."""
@@ -71,26 +73,30 @@ class WindingWatch:
             self._cool(seconds)
             # Current rises by itself and beyond what i_d explains, and the voltage would let it fall.
             broken = u_f < SHORTED * need and min(more, more + kick) > 0.02 * i_f_max
+        u_now = drive.read("u_f")
+        # An exciter that obeys lets the current fall from look to look; shorted turns do too.
+        self._rising = self._rising + 1 if u_now <= 0 and i_f > self._last else 0
+        self._last = i_f
         if not broken:
             self._since = None
             return
         if self._since is None:
-            self._since, self._begun, self._looks = drive.now, i_f, 0
-        self._looks += 1
-        if self._looks < 3 or drive.since(self._since) < HOLDS * f_pwm:
+            self._since, self._rising = drive.now, 0
+        held = drive.since(self._since) / f_pwm
+        if held < RISES:
             return
-        ignored = u_f - rise < STUCK * need if calm else i_f > self._begun + 0.01 * i_f_max
-        if drive.read("u_f") <= 0 and ignored:
+        if self._rising >= 3 or (calm and u_now <= 0 and u_f - rise < STUCK * need):
             raise Failed(
                 "EXCITER_STUCK",
                 "i_f is %.2f A and does not fall, %.2f A are wanted and the exciter is told %.1f V; "
                 "disconnect its supply" % (i_f, si("i_f_ref"), si("u_f")),
             )
-        raise Failed(
-            "FIELD_SHORTED",
-            "%.2f A of field current need %.1f V, %.1f V were given; measure R_f at the slip rings"
-            % (mean, need, u_f),
-        )
+        if held >= HOLDS and self._rising == 0 and (u_now > 0 or not calm):
+            raise Failed(
+                "FIELD_SHORTED",
+                "%.2f A of field current need %.1f V, %.1f V were given; measure R_f at the slip rings"
+                % (mean, need, u_f),
+            )
 
     def _measure(self, resistance, seconds):
         """Let the temperature follow a resistance, within what a rotor can have."""
@@ -98,7 +104,7 @@ class WindingWatch:
         found = min(max(20 + (share - 1) / COPPER, COLDEST), HOTTEST)
         if self.temperature is None:
             self.temperature = found
-        pace = WARMS if found > self.temperature else COOLS
+        pace = DOUBTS if found < self.temperature - SUDDEN else FOLLOWS
         self.temperature += (found - self.temperature) * min(1.0, seconds / pace)
 
     def _cool(self, seconds):
