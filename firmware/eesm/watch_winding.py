@@ -34,8 +34,8 @@ class WindingWatch:
         self.temperature = None  # degrees Celsius
         self.around = AROUND
         self._looked = drive.now
-        self._since = None  # period since which voltage and current contradict each other
-        self._rising = 0  # looks since, in a row, in which i_f rose although the exciter was told to lower it
+        self._held = 0.0  # s for which voltage and current have contradicted each other
+        self._rising = 0  # looks in a row in which i_f rose although the exciter was told to lower it
         self._last = 0.0  # i_f of the last look
 
     def expected(self, temperature):
@@ -56,7 +56,7 @@ class WindingWatch:
         seconds = passed / f_pwm
         mean = si("i_f_mean")
         if mean < 0.08 * i_f_max or drive.state == drive.IN_FAULT:
-            self._since = None
+            self._held = 0.0
             self._cool(seconds)
             return
         i_f = si("i_f")
@@ -78,12 +78,14 @@ class WindingWatch:
         self._rising = self._rising + 1 if u_now <= 0 and i_f > self._last else 0
         self._last = i_f
         if not broken:
-            self._since = None
+            # Shorted turns upset the field's control, which then swings through good moments.
+            self._held = max(0.0, self._held - 0.5 * seconds)
             return
-        if self._since is None:
-            self._since, self._rising = drive.now, 0
-        held = drive.since(self._since) / f_pwm
-        if held < RISES:
+        if self._held == 0:
+            self._rising = 0
+        # A look that comes late has not seen what was between.
+        self._held += min(seconds, RISES)
+        if self._held < RISES:
             return
         if self._rising >= 3 or (calm and u_now <= 0 and u_f - rise < STUCK * need):
             raise Failed(
@@ -91,7 +93,7 @@ class WindingWatch:
                 "i_f is %.2f A and does not fall, %.2f A are wanted and the exciter is told %.1f V; "
                 "disconnect its supply" % (i_f, si("i_f_ref"), si("u_f")),
             )
-        if held >= HOLDS and self._rising == 0 and (u_now > 0 or not calm):
+        if self._held >= HOLDS and self._rising == 0 and (u_now > 0 or not calm):
             raise Failed(
                 "FIELD_SHORTED",
                 "%.2f A of field current need %.1f V, %.1f V were given; measure R_f at the slip rings"
