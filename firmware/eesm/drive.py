@@ -26,7 +26,7 @@ from eesm.startup import (
 from eesm.watch_currents import CurrentWatch
 from eesm.watch_encoder import EncoderWatch
 from eesm.watch_field import FieldWatch
-from eesm.watch_heat import HeatWatch
+from eesm.watch_heat import CLEAR, HeatWatch
 from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
@@ -484,8 +484,8 @@ class Drive:
         if self.read("u_dc_raw") == ADC_TOP:
             broken |= bit_of("SENSOR_RANGE")
         if not broken:
-            failed = self.heat.cause()
-            return "" if failed is None else "%s still holds: %s" % (failed.name, failed.text)
+            found = self.heat.causes(CLEAR)
+            return "%s still holds: %s" % (found[0].name, found[0].text) if found else ""
         name = names_of(broken)[0]
         return "%s still holds: %s; see eesm faults" % (name, self._measured_now(name))
 

@@ -15,6 +15,7 @@ Q15_MAX = 32767  # as in eesm.signals
 # Heat of the stator over that of i_continuous for ever: torque falls from 1, is nothing at STOP.
 STOP = 1.2
 TRIP = 1.25
+CLEAR = 1.0
 LOST = 1.0  # s that a sensor may give what none can give
 COLDEST, HOTTEST = -60.0, 250.0  # degrees Celsius that a sensor may give
 NOT_KNOWN = -512.0
@@ -43,7 +44,7 @@ class HeatWatch:
         self._told = [1.0, 0, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN]  # what the kernel knows
 
     def look(self):
-        """Follow heat and temperatures, tell the kernel what torque they leave; fail beyond their limits."""
+        """Follow heat and temperatures, tell the kernel what torque they leave; latch faults."""
         drive = self.drive
         passed = drive.since(self._looked)
         if passed < LOOK_PERIODS or drive.urgent:
@@ -55,9 +56,8 @@ class HeatWatch:
             self._measure()
         self.temperatures[2] = self.winding.temperature
         self._derate()
-        failed = self.cause()
-        if failed is not None:
-            raise failed
+        for failed in self.causes(TRIP):
+            drive.fail(failed.name, failed.text)
 
     def _integrate(self, seconds):
         """A first-order body that i_max takes to the heat of i_continuous in overload_time."""
@@ -121,30 +121,22 @@ class HeatWatch:
                 words["temperature_" + PLACES[n]] = round(16 * now[2 + n])
             drive.post(words)
 
-    def cause(self):
-        """The fault that heat makes now, or None."""
+    def causes(self, heat):
+        """Faults that heat makes now, the stator's beyond `heat`; CLEAR lets it cool before it is cleared."""
         drive = self.drive
         settings = drive.settings
-        if self.heat > TRIP:
-            return Failed(
-                "STATOR_OVERLOAD",
-                "the stator holds %.2f of the heat of i_continuous = %.1f A, %.2f trip; let it cool"
-                % (self.heat, settings["i_continuous"], TRIP),
-            )
+        found = []
+        if self.heat > heat:
+            text = "the stator holds %.2f of the heat of i_continuous = %.1f A, %.2f are allowed; let it cool"
+            found.append(Failed("STATOR_OVERLOAD", text % (self.heat, settings["i_continuous"], heat)))
         for n in range(3):
             place, value = PLACES[n], self.temperatures[n]
             hot = settings[place + "_hot"]
             if value is not None and value >= hot:
-                return Failed(
-                    place.upper() + "_HOT",
-                    "the %s has %.0f degrees Celsius, %s_hot = %.0f trip; let it cool"
-                    % (place, value, place, hot),
-                )
+                text = "the %s has %.0f degrees Celsius, %s_hot = %.0f trip; let it cool"
+                found.append(Failed(place.upper() + "_HOT", text % (place, value, place, hot)))
         for n in self._lost:
             if drive.since(self._lost[n]) > LOST * settings["f_pwm"]:
-                return Failed(
-                    "TEMPERATURE_LOST",
-                    "the sensor of the %s gives no temperature for %.0f s; check its cable"
-                    % (PLACES[n], LOST),
-                )
-        return None
+                text = "the sensor of the %s gives no temperature for %.0f s; check its cable"
+                found.append(Failed("TEMPERATURE_LOST", text % (PLACES[n], LOST)))
+        return found
