@@ -109,11 +109,11 @@ class HeatWatch:
         told = self._told
         step = abs(now[0] - told[0])
         torque = now[1] != told[1] or step >= 0.01 or (step > 0 and now[0] in (0.0, 1.0))
+        rested = drive.since(self._posted) >= POST_PERIODS
         warmer = False
-        if drive.since(self._posted) >= POST_PERIODS:
-            for n in (2, 3, 4):
-                if abs(now[n] - told[n]) >= 0.5:
-                    warmer = True
+        for n in (2, 3, 4):
+            if told[n] == NOT_KNOWN or rested:
+                warmer = warmer or abs(now[n] - told[n]) >= 0.5
         if torque or warmer:
             self._told, self._posted = now, drive.now
             words = {"heat_share": round(now[0] * Q15_MAX), "heat_reason": reason}
