@@ -274,7 +274,7 @@ def test_another_protocol_is_told_apart(board):
     kind, _, _, payload = board.frames()[-1]
     assert kind == wire.ERROR
     assert struct.unpack_from("<H", payload, 3)[0] == wire.WRONG_VERSION
-    assert b"protocol 1, the host 7" in payload
+    assert f"protocol {wire.VERSION}, the host 7".encode() in payload
 
 
 def test_counters_tell_what_was_wrong_with_the_line(board, client):

@@ -146,11 +146,12 @@ def test_quitting_and_a_hang_up_end_the_main_loop():
 
 
 def test_arguments_are_read_and_wrong_ones_refused_with_what_is_known():
-    assert parse([]) == (False, 1, [])
-    assert parse(["--fast", "--seed", "9", "--fault", "exciter_open,encoder_reversed"]) == (
+    assert parse([]) == (False, 1, [], None)
+    assert parse(["--fast", "--seed", "9", "--fault", "exciter_open,encoder_reversed", "--store", "x"]) == (
         True,
         9,
         ["exciter_open", "encoder_reversed"],
+        "x",
     )
     with pytest.raises(ValueError, match="no fault of the virtual board is called smoke; known: adc_stuck_a"):
         parse(["--fault", "smoke"])

@@ -30,6 +30,7 @@ kbd_intr = getattr(micropython, "kbd_intr", _nothing)
 INPUTS = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
 OUTPUTS = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
 
+LOADS = 64  # torques that may wait for their periods
 BEHIND_US = 50_000  # a lag beyond this is given up, and counted in `late`
 
 
@@ -40,13 +41,14 @@ ticks_diff = getattr(time, "ticks_diff", None) or (lambda a, b: a - b)
 
 
 def parse(arguments):
-    """(fast, seed, fault names) of main.py's arguments; ValueError for others.
+    """(fast, seed, fault names, folder of kept settings) of main.py's arguments; ValueError for others.
 
     --fast               periods run only when granted by `advance`
     --seed N             noise, offsets and the rotor's first angle
     --fault NAME[,NAME]  what is wrong with the machine or its sensors
+    --store FOLDER       where settings are kept; without it none are
     """
-    fast, seed, faults = False, 1, []
+    fast, seed, faults, store = False, 1, [], None
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -56,15 +58,19 @@ def parse(arguments):
             seed = int(rest.pop(0))
         elif word == "--fault" and rest:
             faults += rest.pop(0).split(",")
+        elif word == "--store" and rest:
+            store = rest.pop(0)
         else:
-            raise ValueError("unknown argument %s; known: --fast, --seed N, --fault NAME[,NAME]" % word)
+            raise ValueError(
+                "unknown argument %s; known: --fast, --seed N, --fault NAME[,NAME], --store FOLDER" % word
+            )
     known = sorted(list(plant.FAULTS) + list(sensors.FAULTS) + list(thermal.FAULTS))
     for name in faults:
         if name not in known:
             raise ValueError(
                 "no fault of the virtual board is called %s; known: %s" % (name, ", ".join(known))
             )
-    return fast, seed, faults
+    return fast, seed, faults, store
 
 
 class VirtualDriver:
@@ -75,7 +81,7 @@ class VirtualDriver:
     silent = False  # its periods cannot stop while its main loop runs
 
     def __init__(self, unit, arguments=(), port=None):
-        self.fast, seed, faults = parse(arguments)
+        self.fast, seed, faults, self.store = parse(arguments)
         options = unit["plant"]
         self.x, self.c = plant.make_plant(options, seed)
         self.y, self.k = sensors.make_sensors(options, seed)
@@ -139,7 +145,12 @@ class VirtualDriver:
         self.granted += periods
 
     def set_load(self, torque, due=None):
-        """Torque in Nm of the coupled machine, against positive rotation, from a period on."""
+        """Torque in Nm of the coupled machine, against positive rotation, from a period on.
+
+        Raises ValueError when LOADS of them are waiting already.
+        """
+        if len(self.loads) >= LOADS:
+            raise ValueError("%d loads wait for their periods, no more fit; send this one later" % LOADS)
         now = self.block[self._period]
         if due is None:
             due = (now + 1) & MASK

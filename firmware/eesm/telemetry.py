@@ -100,7 +100,8 @@ class Telemetry:
             entries.append((place, index))
             place += 1
         mailbox.drop(TAG)
-        mailbox.post_entries([(kernel.index("stream_divider"), 0)], None, True, TAG)
+        # Urgent: a refusal here would leave half of the old stream's set-up behind.
+        mailbox.post_entries([(kernel.index("stream_divider"), 0)], None, True, TAG, True)
         self.number = (self.number + 1) & 0xFF
         self.dropped = 0
         self._letter = entries

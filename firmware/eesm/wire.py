@@ -15,7 +15,7 @@ from binascii import crc32
 
 from eesm.framing import CRC_SIZE, seal, size_of_frame
 
-VERSION = 1
+VERSION = 2
 HEADER = "<BBHI"
 HEADER_SIZE = 8
 MAX_PAYLOAD = 480  # with its coding a frame stays below the 512 bytes of the RP2040's input ring
@@ -45,6 +45,9 @@ CAPTURE_SETUP = 16
 CAPTURE_STATUS = 17
 CAPTURE_FETCH = 18
 LEAVE = 19
+SAVE = 20
+ERASE = 21
+STORE = 22
 BENCH_LOAD = 24
 BENCH_ADVANCE = 25
 BENCH_QUIT = 26
@@ -89,6 +92,11 @@ REQUESTS = {
     CAPTURE_FETCH: ("capture fetch", "<HH", "", "<HB", "i"),
     # -> nothing more: the firmware ends, the prompt of the interpreter takes the port
     LEAVE: ("leave", "", "", "", ""),
+    # -> condition, sequence, settings that are kept, settings that differ from those; a line for each that
+    # is not used (`eesm.keeper`)
+    SAVE: ("save", "", "", "<BIHH", "text"),
+    ERASE: ("erase", "", "", "<BIHH", "text"),
+    STORE: ("store", "", "", "<BIHH", "text"),
     # torque in Nm, due
     BENCH_LOAD: ("load", "<dI", "", "", ""),
     # periods; answered when they have passed
@@ -122,6 +130,8 @@ COUNTERS = (
     "events_dropped",
     "late",  # times that the board fell behind its clock
     "memory_free",  # bytes of heap, 0 where it has no bound
+    "deferred",  # times that requests had to wait for the main loop's other half
+    "overrun",  # requests dropped unanswered, since too many came while the drive was urgent
 )
 
 # Codes of an ERROR; the first five are those of `eesm.drive`.

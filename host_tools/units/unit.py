@@ -107,7 +107,7 @@ UNIT: Vocabulary = {
         "short_allowed": Choice((False, True), False),
         "main_loop_timeout": Key("s", 0.12, 10, "silence of the main loop that trips", 0.15),
         "i_continuous": positive(
-            "A", 1e4, "stator current that may flow for ever; 0.6 of the motor's i_max if missing", math.nan
+            "A", 1e4, "stator current that may flow for ever; 0.55 of the motor's i_max if missing", math.nan
         ),
         "overload_time": Key("s", 0.1, 600, "time that i_max may flow in a cool stator", 10.0),
         "stall_time": Key("s", 0.1, 600, "time that the shaft may stand under full torque", 2.0),
@@ -464,7 +464,7 @@ def load(name: str | Path, board: str | Path | None = None) -> Unit:
     for section, key, default in (
         ("limits", "torque_limit", values["limits"]["torque_max"]),
         ("control", "dead_time_compensated", controller.dead_time),
-        ("safety", "i_continuous", 0.6 * motor.i_max),
+        ("safety", "i_continuous", CONTINUOUS * motor.i_max),
     ):
         if optional(values[section][key]) is None:
             values[section][key] = default
