@@ -164,3 +164,15 @@ def test_an_urgent_letter_goes_before_those_that_are_not_and_after_the_urgent_on
     mailbox.post({"word_1": 102}, 500, urgent=True)  # due later: in its turn
     values = [letter[2][0][1] for letter in mailbox.queue]
     assert values == [100, 101, *range(QUEUE_LIMIT), 102]
+
+
+def test_a_letter_planned_for_later_does_not_keep_the_main_loop_from_showing_life():
+    box = LetterBox()
+    mailbox = Mailbox(box)
+    mailbox.post({"word_0": 1}, due=2000)
+    mailbox.knock()
+    run(box, mailbox, 100)
+    assert [words for _, words in box.taken] == [[]]
+    run(box, mailbox, 2000)
+    assert box.taken[1][0] == 2000
+    assert len(box.taken) == 2

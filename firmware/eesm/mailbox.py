@@ -79,8 +79,8 @@ class Mailbox:
 
     def knock(self):
         """Send a letter of no words, which tells the kernel that the main loop lives."""
-        if not self.queue and not self.waiting():
-            self.queue.append(((int(self.block[self._period]) + 1) & MASK, "", (), False))
+        if self.calm(AHEAD):  # a setpoint that is planned for later says nothing now
+            self.queue.insert(0, ((int(self.block[self._period]) + 1) & MASK, "", (), False))
 
     def drop(self, tag):
         """Withdraw the letters of a tag that are still in the queue."""
