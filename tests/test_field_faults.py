@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from boards.virtual import plant
 from eesm.drive import FAULT, OFF, READY
-from eesm.fault_table import BY_NAME
 from tests.drive_bench import Bench
+from tests.test_heat import claimed, rotor_of
 
 UNITS = ("a", "b", "b_12v", "c")
 SPEEDS = (0.0, 0.5, 1.0)  # of w_m_max
 TORQUES = (0.2, 0.8)  # of torque_limit
 
 
-def turning(unit: str, speed: float, torque: float | None = None, **options: object) -> Bench:
+def turning(unit: str, speed: float, torque: float | None = None, **options: Any) -> Bench:
     """A drive whose shaft is held at a share of w_m_max, with a share of the torque allowed."""
     bench = Bench(unit, 3, **options).ready()
     w_m = speed * bench.kernel.settings["w_m_max"]
@@ -49,7 +51,7 @@ def test_shorted_turns_are_found(unit: str, speed: float, torque: float) -> None
     assert bench.names()[0] in ("FIELD_SHORTED", "FIELD_OVERCURRENT"), bench.story()
     if bench.names()[0] == "FIELD_OVERCURRENT":
         assert bench.i_f > 0 and passed <= 100
-    assert passed <= BY_NAME["FIELD_SHORTED"].periods
+    assert passed <= claimed("FIELD_SHORTED")
 
 
 def test_shorted_turns_are_found_by_that_name_where_their_current_is_allowed() -> None:
@@ -58,7 +60,7 @@ def test_shorted_turns_are_found_by_that_name_where_their_current_is_allowed() -
         bench.drive.set_currents(0.0, 0.0, 0.35 * bench.kernel.settings["i_f_max"])
         bench.run(0.5)
         bench.loop.inject("field_shorted")
-        assert periods_until_fault(bench, 0.3) <= BY_NAME["FIELD_SHORTED"].periods
+        assert periods_until_fault(bench, 0.3) <= claimed("FIELD_SHORTED")
         assert bench.names()[0] == "FIELD_SHORTED", bench.story()
 
 
@@ -70,7 +72,7 @@ def test_an_exciter_that_stays_on_is_found(unit: str, speed: float, torque: floa
     if unit == "b_12v" and bench.i_f > 0.9 * bench.kernel.settings["i_f_max"]:
         pytest.skip("its 12 V make hardly more than the current that is wanted")
     bench.loop.inject("exciter_stuck")
-    assert periods_until_fault(bench, 0.3) <= BY_NAME["EXCITER_STUCK"].periods
+    assert periods_until_fault(bench, 0.3) <= claimed("EXCITER_STUCK")
     # At the top speed of a stiff machine its current is beyond i_trip within 15 ms: the kernel is quicker.
     named = ("EXCITER_STUCK", "PHASE_OVERCURRENT") if speed == 1 and unit in "bc" else ("EXCITER_STUCK",)
     assert bench.names()[0] in named, bench.story()
@@ -89,7 +91,7 @@ def test_an_exciter_that_stays_on_is_found_while_nobody_wants_a_field(unit: str)
     bench.loop.inject("exciter_stuck")
     # With its gates off only a switch that has burnt through conducts; the plant needs them on.
     bench.kernel.block[bench.kernel.offset["field_mode"]] = 2
-    assert periods_until_fault(bench, 0.3) <= BY_NAME["EXCITER_STUCK"].periods
+    assert periods_until_fault(bench, 0.3) <= claimed("EXCITER_STUCK")
     assert bench.names()[0] == "EXCITER_STUCK", bench.story()
 
 
@@ -158,7 +160,7 @@ def test_the_temperature_of_the_rotor_follows_its_resistance(unit: str, hot: flo
     bench.loop.c[plant.HEAT_F] = bench.loop.c[plant.HEAT_S] = hot
     plant.wind(bench.loop.c)
     bench.ready()
-    known = bench.unit.as_plant()["winding_temperature"]
+    known = float(bench.unit.as_plant()["winding_temperature"])
     factor = 1 + 0.00393 * (known - 20)
     true = 20 + (hot * factor - 1) / 0.00393
     bench.kernel.settings["rotor_hot"], bench.kernel.settings["rotor_warm"] = 400.0, 390.0
@@ -168,8 +170,7 @@ def test_the_temperature_of_the_rotor_follows_its_resistance(unit: str, hot: flo
         bench.drive.set_currents(0.0, 0.0, share * bench.kernel.settings["i_f_max"])
         bench.run(1.5)
         assert bench.i_f == pytest.approx(share * bench.kernel.settings["i_f_max"], rel=0.02)
-        found = bench.drive.heat.temperatures[2]
-        assert found is not None
+        found = rotor_of(bench)
         assert abs(found - min(true, 250.0)) < 10, share
         assert bench.drive.si("temperature_rotor") == pytest.approx(found, abs=6.0)
 
@@ -180,7 +181,7 @@ def test_brushes_are_not_taken_for_heat() -> None:
     bench.ready()
     bench.drive.set_currents(0.0, 0.0, 1.0)
     bench.run(1.5)
-    assert abs(bench.drive.heat.temperatures[2] - 20) < 10
+    assert abs(rotor_of(bench) - 20) < 10
 
 
 def test_a_rotor_without_a_field_cools_in_the_estimate() -> None:
@@ -190,9 +191,9 @@ def test_a_rotor_without_a_field_cools_in_the_estimate() -> None:
     bench.ready()
     bench.drive.set_currents(0.0, 0.0, 2.0)
     bench.run(1.5)
-    hot = bench.drive.heat.temperatures[2]
+    hot = rotor_of(bench)
     assert hot > 110
     bench.drive.set_currents(0.0, 0.0, 0.3)
     bench.run(10.0)
-    assert 3 < hot - bench.drive.heat.temperatures[2] < 10
+    assert 3 < hot - rotor_of(bench) < 10
     assert bench.drive.state != READY
