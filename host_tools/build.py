@@ -47,6 +47,8 @@ BOARD_MODULES = (
     "watch_currents",
     "watch_encoder",
     "watch_field",
+    "watch_heat",
+    "watch_winding",
     "parameters",
     "framing",
     "wire",

@@ -5,9 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from eesm import drive, faults, signals, startup, watch_currents, watch_encoder
+from eesm import (
+    drive,
+    faults,
+    parameters,
+    signals,
+    startup,
+    watch_currents,
+    watch_encoder,
+    watch_field,
+    watch_heat,
+    watch_winding,
+)
 from eesm.fault_table import FAULTS
-from eesm.table import signals_of
+from eesm.stages import average, derate
+from eesm.table import Q15_MAX, signals_of
 
 FIRMWARE = Path(str(faults.__file__)).parent.parent
 
@@ -46,7 +58,7 @@ def test_every_name_that_the_code_raises_is_in_the_table():
 
 
 def test_constants_repeated_for_the_board_agree_with_the_signal_table():
-    for module in (drive, startup):
+    for module in (drive, startup, watch_field):
         for name in dir(module):
             if name.startswith(("BRIDGE_", "FIELD_", "REFERENCE_")) and hasattr(signals, name):
                 assert getattr(module, name) == getattr(signals, name), name
@@ -54,6 +66,12 @@ def test_constants_repeated_for_the_board_agree_with_the_signal_table():
         assert module.ADC_TOP == signals.ADC_TOP
     for module in (watch_currents, watch_encoder):
         assert module.LOOK_PERIODS == drive.TICK_PERIODS
+    assert watch_heat.LIMITED_OVERLOAD == derate.LIMITED_OVERLOAD
+    assert watch_heat.LIMITED_TEMPERATURE == derate.LIMITED_TEMPERATURE
+    assert watch_heat.Q15_MAX == Q15_MAX
+    assert watch_winding.MEAN_PERIODS == parameters.OUTER_PERIODS << average.MEAN_SHIFT
+    row = signals_of(signals.Signals)["temperature_rotor"]
+    assert row.low == 16 * watch_heat.NOT_KNOWN and row.q == 4
 
 
 def test_words_name_their_faults():

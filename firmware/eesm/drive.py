@@ -27,6 +27,8 @@ from eesm.watch_board import BoardWatch
 from eesm.watch_currents import CurrentWatch
 from eesm.watch_encoder import EncoderWatch
 from eesm.watch_field import FieldWatch
+from eesm.watch_heat import CLEAR, HeatWatch
+from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
 TRIES = 4  # of wiring and angle, each
@@ -133,6 +135,9 @@ class Drive:
         self.board = BoardWatch(self)
         self.keepers = (self.board,)  # looked at in every state
         self.watches = (FieldWatch(self), EncoderWatch(self), CurrentWatch(self))
+        winding = WindingWatch(self)
+        self.heat = HeatWatch(self, winding)
+        self.keepers = (winding, self.heat)
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
@@ -420,7 +425,8 @@ class Drive:
     def fail(self, name, text):
         """Latch a fault of the main loop: the kernel opens the bridge and reverses the exciter."""
         self._latch(bit_of(name), self.now, text)
-        self._enter(FAULT)
+        if self.state != FAULT:
+            self._enter(FAULT)
 
     def _latch(self, word, period, text=None):
         """Note faults that are new, with what is measured now."""
@@ -501,7 +507,8 @@ class Drive:
         if self.read("u_dc_raw") == ADC_TOP:
             broken |= bit_of("SENSOR_RANGE")
         if not broken:
-            return ""
+            found = self.heat.causes(CLEAR)
+            return "%s still holds: %s" % (found[0].name, found[0].text) if found else ""
         name = names_of(broken)[0]
         return "%s still holds: %s; see eesm faults" % (name, self._measured_now(name))
 
@@ -519,6 +526,11 @@ class Drive:
         self._see_whether_safe()
         if not self.urgent:
             self._keep()
+        try:
+            for keeper in self.keepers:
+                keeper.look()
+        except Failed as failure:
+            self.fail(failure.name, failure.text)
         try:
             if self._procedure is not None:
                 self._proceed(self._procedure)

@@ -294,7 +294,8 @@ _ROWS = (
         "FIELD_SHORTED",
         "the field takes more current than its resistance allows: shorted turns, or a short behind "
         "the exciter",
-        "0.7 of the R_f expected at the rotor's temperature, or 1.3 of the rise that u_f makes",
+        "0.7 of the voltage that R_f needs at the rotor's temperature, in steady state above 20 % of "
+        "i_f_max; or i_f rising at such a voltage",
         MAIN_LOOP,
         2000,
         OPEN,
@@ -313,7 +314,7 @@ _ROWS = (
     (
         "EXCITER_STUCK",
         "the field current rises although the exciter is told to lower it: a switch is stuck on",
-        "i_f above its reference and rising against the exciter's voltage for 5 ms",
+        "i_f rising, or above its reference, for 5 ms at a voltage that would let it fall",
         MAIN_LOOP,
         1000,
         OPEN_OR_SHORT,
@@ -323,7 +324,8 @@ _ROWS = (
         "OVER_EXCITATION",
         "at this speed the field makes more voltage than the dc link: open switches would not end the "
         "current",
-        "EMF between two terminals beyond 1.15 of the higher of u_dc and u_dc_nominal for 10 ms",
+        "no voltage to spare for 10 ms (1.5 ms in current mode), more field than wanted, and an EMF of its "
+        "flux beyond the higher of u_dc and u_dc_nominal",
         MAIN_LOOP,
         1000,
         OPEN_OR_SHORT,
@@ -360,11 +362,11 @@ _ROWS = (
     (
         "STATOR_OVERLOAD",
         "the stator has carried more current for longer than it may, although its torque was reduced",
-        "i2t_limit: the heat of i_max over i2t_time beyond what i_continuous carries off",
+        "1.25 of the heat that i_continuous makes for ever; i_max takes overload_time to the first 1.0",
         MAIN_LOOP,
-        1200,
+        3000,
         OPEN,
-        "let it cool; check i_continuous and i2t_time against the machine, and what drives currents "
+        "let it cool; check i_continuous and overload_time against the machine, and what drives currents "
         "past the torque limit",
     ),
     (
@@ -427,7 +429,7 @@ _ROWS = (
         "the board or its switches are too hot, although torque was reduced",
         "board_hot",
         MAIN_LOOP,
-        1200,
+        3000,
         OPEN,
         "let it cool; improve cooling, lower f_pwm or the load",
     ),
@@ -436,7 +438,7 @@ _ROWS = (
         "the stator is too hot, although torque was reduced",
         "stator_hot",
         MAIN_LOOP,
-        1200,
+        3000,
         OPEN,
         "let it cool; improve cooling or lower the load",
     ),
@@ -454,7 +456,7 @@ _ROWS = (
         "a temperature sensor is broken or shorted",
         "a reading that no sensor gives, for 1 s",
         MAIN_LOOP,
-        22000,
+        25000,
         OPEN,
         "check the sensor and its cable; a board without one leaves it out of its board file",
     ),

@@ -79,7 +79,7 @@ class Mailbox:
 
     def knock(self):
         """Tell the kernel that the main loop lives by a letter of no words, unless one is due anyway."""
-        if self.calm(1):
+        if self.calm(AHEAD):  # a set point that is planned for later says nothing now
             self.queue.insert(0, ((int(self.block[self._period]) + 1) & MASK, "", (), False))
 
     def drop(self, tag):

@@ -240,6 +240,12 @@ def derive(settings, base=None):
     words["u_dc_trip"] = _limit(settings, "u_dc_trip", u)
     words["u_dc_min"] = _limit(settings, "u_dc_min", u)
     words["w_e_trip"] = _limit(settings, "w_m_trip", w_m)
+    # Between the highest speed and its trip, or close below a trip that is lower than that.
+    gap = max(settings["w_m_trip"] - settings["w_m_max"], 0.04 * settings["w_m_trip"])
+    words["w_e_hold"] = _within((settings["w_m_trip"] - 0.25 * gap) / w_m * Q15, 2, 32767)
+    words["w_e_soft"] = _within((settings["w_m_trip"] - 0.75 * gap) / w_m * Q15, 1, words["w_e_hold"] - 1)
+    most = min(1.0, settings["torque_limit"] / torque)
+    put("k_runaway", most * Q15 / (words["w_e_hold"] - words["w_e_soft"]))
     for name in ("power_motoring", "power_braking"):
         limit = settings[name.replace("_", "_max_")]
         words[name] = _within(limit / base["power"] * Q15, 0, 32767)

@@ -401,7 +401,46 @@ class Signals(SignalSet):
     )
     i_q_asked: int = per_unit(state, "i", "A", "reference of i_q before the link's share")
     limited: int = state(
-        "one", 0, 0, 31, "1", "why torque is limited: 1 machine, 2 user, 4 power, 8 link high, 16 link low"
+        "one",
+        0,
+        0,
+        255,
+        "1",
+        "why torque is limited: 1 machine, 2 user, 4 power, 8 link high, 16 link low, 32 overload, "
+        "64 temperature, 128 speed",
+    )
+
+    # --- outer law: speed and heat --------------------------------------------------------------------
+    w_e_soft: int = parameter(
+        "w_e", 15, 0, Q15_MAX, "rad/s", "above it torque gives way to the speed's trip", Q15_MAX
+    )
+    w_e_hold: int = parameter("w_e", 15, 0, Q15_MAX, "rad/s", "above it nothing drives further", Q15_MAX)
+    k_runaway: int = gain("torque_limit / (w_e_hold - w_e_soft)")
+    k_runaway_shift: int = shift("shift of k_runaway")
+    heat_share: int = parameter("one", 15, 0, Q15_MAX, "1", "share of the torque that heat leaves", Q15_MAX)
+    heat_reason: int = parameter("one", 0, 0, 96, "1", "bits of `limited` while heat takes torque")
+    temperature_board: int = parameter(
+        "one", 4, -8192, 8191, "degC", "temperature of the board, -512: not measured", -8192
+    )
+    temperature_stator: int = parameter(
+        "one", 4, -8192, 8191, "degC", "temperature of the stator, -512: not measured", -8192
+    )
+    temperature_rotor: int = parameter(
+        "one",
+        4,
+        -8192,
+        8191,
+        "degC",
+        "temperature of the field winding by its resistance, -512: not known",
+        -8192,
+    )
+
+    # --- means for the main loop -----------------------------------------------------------------------
+    u_f_mean: int = state("u_f", 28, -(1 << 28), 1 << 28, "V", "mean exciter voltage, over 128 cycles")
+    i_f_mean: int = state("i_f", 28, -(1 << 28), 1 << 28, "A", "mean field current, over 128 cycles")
+    i_d_mean: int = state("i", 28, -(1 << 28), 1 << 28, "A", "mean i_d, over 128 cycles")
+    i_square_mean: int = state(
+        "one", 28, 0, 1 << 29, "1", "mean square of the stator current over that of its base, over 128 cycles"
     )
 
     # --- telemetry --------------------------------------------------------------------------------

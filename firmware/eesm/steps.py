@@ -7,6 +7,7 @@ routine.
 
 from eesm.signals import Signals
 from eesm.stages.angle import find_direction, read_encoder, track_angle
+from eesm.stages.average import average
 from eesm.stages.current import control_current
 from eesm.stages.damping import damp_driveline
 from eesm.stages.derate import limit_power, note_i_q, yield_to_link
@@ -66,6 +67,7 @@ def run_slot(s: Signals) -> None:
     else:
         choose_i_q(s)
         note_i_q(s)
+        average(s)
         s.slot = 0
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 AGAIN = 0.3  # s between two looks for a drive that has gone
 
+if TYPE_CHECKING:
+    from host_tools.client import Drive
+
 
 @click.command(short_help="List the drives that can be found.")
 @click.option("--no-ask", is_flag=True, help="Open no port: say only what can be seen from outside.")
@@ -72,6 +75,12 @@ def ask(ports: list[str]) -> dict[str, dict[str, Any]]:
         return dict(zip(ports, pool.map(answer, ports), strict=True))
 
 
+def read_temperatures(drive: Drive) -> dict[str, float]:
+    """Temperatures that the drive knows, in degrees Celsius: of board, stator and rotor."""
+    found = drive.read(["temperature_board", "temperature_stator", "temperature_rotor"])
+    return {name.removeprefix("temperature_"): value for name, value in found.items() if value > -512}
+
+
 @click.command(short_help="Say which drive answers, its state and its signals.")
 @drive_options
 @click.option("--signals", is_flag=True, help="Also list every signal with unit, range and meaning.")
@@ -96,6 +105,7 @@ def info(port: str | None, unit: str | None, signals: bool, as_json: bool) -> in
             "device time": status.period * drive.t_pwm,
             "f_pwm": 1 / drive.t_pwm,
             "signals": len(drive.signals),
+            "temperatures": read_temperatures(drive),
             "counters": dict(status.counters),
         }
         rows = sorted(drive.signals.values(), key=lambda signal: signal.index) if signals else []
@@ -109,6 +119,8 @@ def info(port: str | None, unit: str | None, signals: bool, as_json: bool) -> in
             value = (
                 ", ".join(f"{key} {count}" for key, count in value.items() if count) or "nothing to report"
             )
+        elif name == "temperatures":
+            value = ", ".join(f"{place} {warm:.0f} degC" for place, warm in value.items()) or "none is known"
         elif isinstance(value, list):
             value = ", ".join(value) or "none"
         elif isinstance(value, float):

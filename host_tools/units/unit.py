@@ -338,6 +338,8 @@ class Unit:
             for item in fields(section):
                 settings[item.name] = getattr(section, item.name)
         settings["short_allowed"] = int(self.safety.short_allowed)
+        settings["u_brush"] = motor.u_brush
+        settings["winding_temperature"] = motor.thermal.get("winding_temperature", 20.0)
         hardware = self.board.hardware
         if hardware is not None:
             # When each quantity is sampled, from the carrier's centre, and what the window costs.

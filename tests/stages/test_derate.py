@@ -1,4 +1,4 @@
-"""Torque limits by power and by the dc link: stage by stage, then with the machine."""
+"""Torque limits by power, speed, heat and the dc link: stage by stage, then with the machine."""
 
 from dataclasses import replace
 
@@ -12,7 +12,10 @@ from eesm.stages.derate import (
     LIMITED_LINK_HIGH,
     LIMITED_LINK_LOW,
     LIMITED_MACHINE,
+    LIMITED_OVERLOAD,
     LIMITED_POWER,
+    LIMITED_SPEED,
+    LIMITED_TEMPERATURE,
     LIMITED_USER,
     limit_power,
     note_i_q,
@@ -29,6 +32,7 @@ LINK = {
     "u_dc_hold": 26000, "u_dc_min": 12000, "u_dc_low": 14000, "u_dc_soft": 23000, "u_dc_trip": 27000,
     "k_link_high": 22370, "k_link_high_shift": 11, "k_link_low": 16777, "k_link_low_shift": 10,
 }  # fmt: skip
+RUNAWAY = {"w_e_soft": 8500, "w_e_hold": 8900, "k_runaway": 16000, "k_runaway_shift": 10}  # 6250 to 0
 
 
 @given(Q15, Q15, SHARE, SHARE)
@@ -58,10 +62,33 @@ def test_limited_says_why() -> None:
         ({"torque_max": 9500, "link_share": 9000, "u_dc_low": 14000}, LIMITED_LINK_HIGH),
         ({"torque_max": 9500, "link_share": 9000, "u_dc_low": 24000}, LIMITED_LINK_LOW),
         ({"torque_max": 8000, "torque_limit": 32767, "reference_mode": 0}, 0),
+        ({"torque_max": 8000, "heat_share": 9000, "heat_reason": LIMITED_OVERLOAD}, LIMITED_OVERLOAD),
+        ({"torque_max": 8000, "heat_share": 9000, "heat_reason": LIMITED_TEMPERATURE}, LIMITED_TEMPERATURE),
+        ({"torque_max": 9500, "heat_share": 9000, "heat_reason": LIMITED_TEMPERATURE}, 0),
+        ({"torque_max": 9500, **RUNAWAY, "w_e": 8400}, 0),
+        ({"torque_max": 9500, **RUNAWAY, "w_e": 8700}, LIMITED_SPEED),
+        ({"torque_max": 9500, **RUNAWAY, "w_e": -8900}, 0),
     ):
         s = make_signals(**(base | changes))
         limit_power(s)
         assert s.limited == bits, changes
+
+
+@given(Q15, st.integers(-9500, 9500))
+def test_torque_that_drives_the_shaft_further_falls_to_nothing_and_braking_stays(
+    torque: int, w_e: int
+) -> None:
+    s = make_signals(
+        reference_mode=REFERENCE_TORQUE, torque_ref=torque, torque_demand=torque, torque_max=32767,
+        torque_limit=32767, w_e=w_e, **RUNAWAY,
+    )  # fmt: skip
+    limit_power(s)
+    left = 32767 if abs(w_e) <= 8500 else max(0.0, (8900 - abs(w_e)) * 15.625)
+    if torque * w_e <= 0 or abs(torque) <= left - 3:
+        assert s.torque_ref == torque and s.limited == 0
+    else:
+        assert abs(s.torque_ref) == pytest.approx(min(left, abs(torque)), abs=3)
+        assert s.torque_ref * torque >= 0
 
 
 @given(Q15, Q15, SHARE)
@@ -139,3 +166,29 @@ def test_a_link_in_its_range_takes_no_torque() -> None:
     bench.run(0.3)
     assert bench.x[plant.U_DC] > 400
     assert bench.kernel.read("link_share") == 32767 and bench.kernel.read("limited") == 0
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_shaft_that_torque_drives_without_a_load_does_not_reach_its_trip(name: str, sign: int) -> None:
+    unit = load(name)
+    bench = Experiment(unit, w_m=0.9 * sign * unit.limits.w_m_max, held=False)
+    bench.torque(sign * unit.limits.torque_limit)
+    bench.run(3.0)
+    assert bench.faults == 0
+    w_m = abs(bench.x[plant.W_M])
+    assert unit.limits.w_m_max < w_m < 0.99 * bench.settings["w_m_trip"]
+    assert bench.kernel.read("limited") == LIMITED_SPEED
+
+
+def test_the_share_that_heat_leaves_takes_torque_at_every_speed() -> None:
+    unit = load("c")
+    for w_m in (100.0, 1500.0):
+        bench = Experiment(unit, w_m=w_m)
+        bench.torque(unit.limits.torque_limit)
+        bench.run(0.5)
+        whole = bench.get("torque_max")
+        bench.set_raw(heat_share=0x2000, heat_reason=LIMITED_OVERLOAD)
+        bench.run(0.5)
+        assert bench.record(0.05)["true_torque"].mean() == pytest.approx(whole / 4, rel=0.03)
+        assert bench.kernel.read("limited") == LIMITED_OVERLOAD

@@ -1,8 +1,9 @@
-"""Torque given up for power and for the dc link, before anything must trip.
+"""Torque given up for power, speed, heat and the dc link, before anything must trip.
 
-Power is limited with the torque, once in a cycle of the outer law.  A lost battery fills the link
-within a millisecond (500 uF, 40 kW: 200 V/ms), so i_q gives way in every period, by a share of the
-voltage expected when it will have followed.
+What heat takes is the main loop's to say (`eesm.watch_heat`); it goes off the torque that the machine can
+give (`limit_torque`).  Power and speed are limited with the torque, once in a cycle of the outer law.  A
+lost battery fills the link within a millisecond (500 uF, 40 kW: 200 V/ms), so i_q gives way in every
+period, by a share of the voltage expected when it will have followed.
 """
 
 from eesm.signals import Q15_MAX, REFERENCE_CURRENT, Signals
@@ -14,6 +15,9 @@ LIMITED_USER = 2
 LIMITED_POWER = 4
 LIMITED_LINK_HIGH = 8
 LIMITED_LINK_LOW = 16
+LIMITED_OVERLOAD = 32
+LIMITED_TEMPERATURE = 64
+LIMITED_SPEED = 128
 
 AHEAD_PERIODS = 6  # from a sample of u_dc until i_q has followed: delay and the current's rise
 REVERSE_SHARE = 0x2000  # of the braking i_q that may turn to motoring, Q15
@@ -24,6 +28,7 @@ PLACES = 15  # power and speed are both Q15 of bases whose quotient is that of t
 def limit_power(s: Signals) -> None:
     """Hold torque_ref within the power allowed, say in `limited` what holds it, lower torque_max alike.
 
+    Beyond w_e_soft what would drive the shaft further falls linearly, to nothing at w_e_hold.
     torque_max is what the speed law stops its integrator at: it belongs to the direction asked for.
     """
     bits = 0
@@ -31,12 +36,21 @@ def limit_power(s: Signals) -> None:
         demand = s.torque_demand
         if magnitude(demand) > s.torque_max:
             bits = LIMITED_MACHINE
-            if s.torque_max == s.torque_limit:
+            if s.heat_share < Q15_MAX:
+                bits = s.heat_reason
+            elif s.torque_max == s.torque_limit:
                 bits = LIMITED_USER
         w_e = magnitude(s.w_e)
         if w_e > SLOW:
             motoring = divide(s.power_motoring, w_e, PLACES)
             braking = divide(s.power_braking, w_e, PLACES)
+            why = LIMITED_POWER
+            if w_e > s.w_e_soft:
+                left = leave_torque(s, w_e)
+                if motoring > left:
+                    motoring = left
+                    if (s.torque_demand ^ s.w_e) >= 0:
+                        why = LIMITED_SPEED
             forward = motoring
             backward = braking
             if s.w_e < 0:
@@ -50,7 +64,7 @@ def limit_power(s: Signals) -> None:
             if demand < 0:
                 most = backward
             if magnitude(demand) > most and s.torque_max > most:
-                bits = LIMITED_POWER
+                bits = why
             if s.torque_max > most:
                 s.torque_max = most
         if s.link_share < Q15_MAX:
@@ -64,6 +78,14 @@ def limit_power(s: Signals) -> None:
             else:
                 bits = bits | LIMITED_LINK_LOW
     s.limited = bits
+
+
+def leave_torque(s: Signals, w_e: int) -> int:
+    """Torque that may drive the shaft further at a speed of w_e > w_e_soft."""
+    left = 0
+    if w_e < s.w_e_hold:
+        left = amplify(s.w_e_hold - w_e, s.k_runaway, s.k_runaway_shift)
+    return left
 
 
 def note_i_q(s: Signals) -> None:

@@ -75,6 +75,8 @@ def limit_torque(s: Signals) -> None:
             share = Q15_MAX
     if most > s.torque_limit:
         most = s.torque_limit
+    if s.heat_share < Q15_MAX:
+        most = mul15(most, s.heat_share)
     s.speed_row = row
     s.speed_share = share
     s.torque_scale = scale

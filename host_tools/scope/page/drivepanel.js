@@ -6,7 +6,8 @@ import { complain } from "./toast.js";
 
 const RPM = Math.PI / 30;
 const STEPS = ["off", "offsets", "wiring", "angle", "field up", "direction", "ready", "running"];
-const LIMITS = ["machine", "user", "power", "link high", "link low"]; // bits of `limited`, from 1, 2, 4 ...
+// Bits of `limited`, from 1, 2, 4 ...
+const LIMITS = ["machine", "user", "power", "link high", "link low", "overload", "temperature", "speed"];
 
 export class DrivePanel {
   /** scope: {link, choices}. */

@@ -6,6 +6,7 @@ import * as format from "./format.js";
 const COMMON = [
   "speed", "speed_ref", "torque", "torque_ref", "torque_max", "i_d", "i_d_ref", "i_q", "i_q_ref", "i_f", "i_f_ref",
   "u_d", "u_q", "u_f", "u_dc", "i_a", "i_b", "theta_e", "w_e", "drive_state", "limited", "load_torque",
+  "temperature_board", "temperature_stator", "temperature_rotor",
 ];
 const TITLES = { state: "State", parameter: "Parameters", input: "Samples and inputs", output: "Outputs", constant: "Constants" };
 
