@@ -18,18 +18,18 @@ from boards.virtual.plant import LOAD_TORQUE
 from drivers.virtual import INPUTS, OUTPUTS
 from eesm.kernel import Kernel
 from host_tools.build import Linked, link_unit
-from host_tools.jitted import compile_plant
+from host_tools.jitted import compile_plant, is_healthy
 from host_tools.linker import Program
 from host_tools.units import Unit
 
-_loops: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {}
+_loops: dict[tuple[str, bool], tuple[Callable[..., None], Callable[..., None]]] = {}
 
 
-def compile_loop(program: Program) -> tuple[Callable[..., None], Callable[..., None]]:
+def compile_loop(program: Program, may_fail: bool = True) -> tuple[Callable[..., None], Callable[..., None]]:
     """(run, record) of a linked kernel with the plant, compiled when first called."""
     routines = program.numba()
     fast_step, outer_step = routines["fast_step"], routines["outer_step"]
-    run_period, sample = compile_plant()
+    run_period, sample = compile_plant(may_fail)
 
     @numba.njit(nogil=True)
     def run(bench, periods):
@@ -60,11 +60,12 @@ def compile_loop(program: Program) -> tuple[Callable[..., None], Callable[..., N
     return run, record
 
 
-def _compiled(program: Program) -> tuple[Callable[..., None], Callable[..., None]]:
-    """`compile_loop`, once for each kernel."""
-    if program.identity not in _loops:
-        _loops[program.identity] = compile_loop(program)
-    return _loops[program.identity]
+def _compiled(program: Program, may_fail: bool) -> tuple[Callable[..., None], Callable[..., None]]:
+    """`compile_loop`, once for each kernel, with and without the plant's faults."""
+    key = program.identity, may_fail
+    if key not in _loops:
+        _loops[key] = compile_loop(program, may_fail)
+    return _loops[key]
 
 
 class Loop:
@@ -85,7 +86,6 @@ class Loop:
         self.unit = unit
         self.linked = linked or link_unit(unit, settings)
         program = self.linked.program
-        self._run, self._record = _compiled(program)
         self.block = np.zeros(program.layout.size, dtype=np.int32)
         self.kernel = Kernel(self.linked.unit, block=self.block, tables=self.linked.tables)
         self.bases: dict[str, float] = self.kernel.bases
@@ -114,7 +114,8 @@ class Loop:
 
     def run(self, periods: int) -> None:
         """Run whole periods."""
-        self._run(self._bench, periods)
+        run, _ = _compiled(self.linked.program, not is_healthy(self.c, self.k))
+        run(self._bench, periods)
 
     def record(
         self, periods: int, names: Sequence[str], truths: Sequence[int] = (), every: int = 1
@@ -134,5 +135,6 @@ class Loop:
         signals = np.zeros((rows, len(words)), dtype=np.int64)
         found = np.zeros((rows, len(truths)))
         at, states = np.array(words, dtype=np.uint64), np.array(truths, dtype=np.int64)
-        self._record(self._bench, every, at, states, signals, found)
+        _, record = _compiled(self.linked.program, not is_healthy(self.c, self.k))
+        record(self._bench, every, at, states, signals, found)
         return signals, found

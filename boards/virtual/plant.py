@@ -91,11 +91,16 @@ E_SHAFT = const(38)  # air gap to shaft
 E_FRICTION = const(39)
 E_LOAD = const(40)  # shaft to load
 E_BRAKE = const(41)
-E_THROUGHPUT = const(42)  # sum of |energy| through the terminals, for judging the residual
+E_FAULT = const(42)  # into an arc, a short circuit, the ground
+E_THROUGHPUT = const(43)  # sum of |energy| through the terminals, for judging the residual
 # --- driveline
-W_OUT = const(43)  # rad/s, of the vehicle's inertia, seen at the motor's shaft
-TWIST = const(44)  # rad, of the shaft between them, at the motor's side
-_X_SIZE = const(45)
+W_OUT = const(44)  # rad/s, of the vehicle's inertia, seen at the motor's shaft
+TWIST = const(45)  # rad, of the shaft between them, at the motor's side
+# --- what a third phase sensor sees, and faults
+I_C = const(46)  # A, of leg c at the beginning of the period, when the others were sampled
+I_SHORT = const(47)  # A, from leg a to leg b through a short circuit between the phases
+I_GROUND = const(48)  # A, from leg c to ground
+_X_SIZE = const(49)
 
 # --- constants c ----------------------------------------------------------------------------------
 H = const(0)  # s, period
@@ -157,7 +162,35 @@ SUBSTEPS = const(54)  # steps of a period, at least
 K_SHAFT = const(55)  # N.m/rad at the motor's side, 0: one mass
 D_SHAFT = const(56)  # N.m.s
 J_OUT = const(57)
-_C_SIZE = const(58)
+# faults; the branches for them are behind one flag
+FAULTY = const(58)  # 1: one of those below acts
+EXCITER_STUCK = const(59)  # 1: at its supply, whatever is commanded
+EXCITER_STUCK_LOW = const(60)  # 1: it cannot reverse
+PHASE_OPEN = const(61)
+PHASE_SHORTED = const(62)
+L_SHORT = const(63)  # H, of the short circuit
+R_SHORT = const(64)
+SHORT_DECAY = const(65)  # of its current in one period
+GROUND = const(66)  # 1/Ohm, from leg c to ground, which is the link's negative rail
+SAG = const(67)  # share of the battery's emf that is missing
+EMF_WHOLE = const(68)  # V, without that
+FIELD_SHORTED = const(69)  # share of the field's turns that are shorted
+# the windings as built, from which heat and shorted turns make what the machine has now
+HEAT_S = const(70)  # resistance over that of the data
+HEAT_F = const(71)
+R_S_0 = const(72)
+R_F_0 = const(73)
+K_DF_0 = const(74)
+K_FF_0 = const(75)
+K_FD_0 = const(76)
+M_0 = const(77)
+L_F_0 = const(78)
+N_REF_0 = const(79)
+R_ON = const(80)  # Ohm, of the switches: part of R_S
+_C_SIZE = const(81)
+
+# A compiler may make a second `run_period` with 0 here, for a plant that is not FAULTY (host_tools.jitted does).
+MAY_FAIL = const(1)
 
 _INV_SQRT3 = 0.5773502691896258
 _SQRT3_HALF = 0.8660254037844386
@@ -275,6 +308,75 @@ def invert_saturated(x, c, psi_d, psi_q, psi_f, opened):
 
 
 @micropython.native
+def find_open_voltage(x, c, cos_1, sin_1, d_1, q_1, psi_f, h, iron):
+    """Voltage along phase a that leaves it without current at the end of a step, its cable being off.
+
+    (d_1, q_1) is the flux at the end without that voltage, in the rotor's direction (cos_1, sin_1)
+    then.  A secant from the linear machine's answer, for the saturated one's sake.  The main flux is left
+    as it was found.
+    """
+    k_dd = c[K_DD]
+    blocked = 0
+    if x[I_F] <= 0.0 and c[K_FF] * psi_f - c[K_FD] * d_1 < 0.0:
+        k_dd = c[PER_L_D]
+        blocked = 1
+    main_d = x[MAIN_D]
+    main_q = x[MAIN_Q]
+    slope = h * (k_dd * cos_1 * cos_1 + c[K_Q] * sin_1 * sin_1)
+    voltage = 0.0
+    last = 0.0
+    before = 0.0
+    turn = 0
+    while turn < 4:
+        d = d_1 + h * voltage * cos_1
+        q = q_1 - h * voltage * sin_1
+        if c[SATURATED] != 0.0:
+            invert_saturated(x, c, d, q, psi_f, blocked)
+            i_d = x[I_D]
+            i_q = x[I_Q]
+        else:
+            i_d = k_dd * d
+            if blocked == 0:
+                i_d = i_d - c[K_DF] * psi_f
+            i_q = c[K_Q] * q
+        current = (i_d - iron * q) * cos_1 - (i_q + iron * d) * sin_1
+        if turn > 0 and voltage != before:
+            found = (current - last) / (voltage - before)
+            if found > 0.0:
+                slope = found
+        last = current
+        before = voltage
+        voltage = voltage - current / slope
+        turn = turn + 1
+    x[MAIN_D] = main_d
+    x[MAIN_Q] = main_q
+    return voltage
+
+
+@micropython.native
+def feed_faults(x, c, u_line, u_c):
+    """One period of a short circuit between legs a and b and of a leak from leg c; J taken from the link.
+
+    The short circuit's current follows exactly from a voltage that is constant over the period.
+    """
+    h = c[H]
+    energy = 0.0
+    if c[PHASE_SHORTED] != 0.0:
+        before = x[I_SHORT]
+        final = u_line / c[R_SHORT]
+        after = final + (before - final) * c[SHORT_DECAY]
+        x[I_SHORT] = after
+        mean = final - (after - before) * c[L_SHORT] / (c[R_SHORT] * h)
+        energy = u_line * mean * h
+        x[E_FAULT] = x[E_FAULT] + energy - 0.5 * c[L_SHORT] * (after * after - before * before)
+    leak = u_c * c[GROUND]
+    x[I_GROUND] = leak
+    leaked = u_c * leak * h
+    x[E_FAULT] = x[E_FAULT] + leaked
+    return energy + leaked
+
+
+@micropython.native
 def find_diode_voltage(x, c, cos_1, sin_1, d_1, q_1, psi_f, h, u, iron):
     """Voltage that the diodes of six open switches put on the machine; to x[U_ALPHA], x[U_BETA].
 
@@ -305,26 +407,42 @@ def find_diode_voltage(x, c, cos_1, sin_1, d_1, q_1, psi_f, h, u, iron):
     own_a = g_aa
     own_b = 0.25 * g_aa - across + 0.75 * g_bb
     own_c = 0.25 * g_aa + across + 0.75 * g_bb
+    opened = c[PHASE_OPEN]
+    shorted = c[PHASE_SHORTED]
     turn = 0
     while turn < 24:
-        s = s_a + i_alpha / own_a
-        if s > 1.0:
-            s = 1.0
-        elif s < -1.0:
-            s = -1.0
-        change = s - s_a
-        s_a = s
-        i_alpha = i_alpha - change * g_aa
-        i_beta = i_beta - change * g_ab
-        s = s_b + (_SQRT3_HALF * i_beta - 0.5 * i_alpha) / own_b
-        if s > 1.0:
-            s = 1.0
-        elif s < -1.0:
-            s = -1.0
-        change = s - s_b
-        s_b = s
-        i_alpha = i_alpha - change * (_SQRT3_HALF * g_ab - 0.5 * g_aa)
-        i_beta = i_beta - change * (_SQRT3_HALF * g_bb - 0.5 * g_ab)
+        if shorted != 0.0:
+            # Legs a and b are one, whose current is that of leg c, the other way.
+            s = s_a + (_SQRT3_HALF * i_beta + 0.5 * i_alpha) / own_c
+            if s > 1.0:
+                s = 1.0
+            elif s < -1.0:
+                s = -1.0
+            change = s - s_a
+            s_a = s
+            s_b = s
+            i_alpha = i_alpha - change * (_SQRT3_HALF * g_ab + 0.5 * g_aa)
+            i_beta = i_beta - change * (_SQRT3_HALF * g_bb + 0.5 * g_ab)
+        else:
+            s = s_a + i_alpha / own_a
+            if opened == 0.0:  # an open phase takes whatever voltage keeps its current zero
+                if s > 1.0:
+                    s = 1.0
+                elif s < -1.0:
+                    s = -1.0
+            change = s - s_a
+            s_a = s
+            i_alpha = i_alpha - change * g_aa
+            i_beta = i_beta - change * g_ab
+            s = s_b + (_SQRT3_HALF * i_beta - 0.5 * i_alpha) / own_b
+            if s > 1.0:
+                s = 1.0
+            elif s < -1.0:
+                s = -1.0
+            change = s - s_b
+            s_b = s
+            i_alpha = i_alpha - change * (_SQRT3_HALF * g_ab - 0.5 * g_aa)
+            i_beta = i_beta - change * (_SQRT3_HALF * g_bb - 0.5 * g_ab)
         s = s_c + (-_SQRT3_HALF * i_beta - 0.5 * i_alpha) / own_c
         if s > 1.0:
             s = 1.0
@@ -361,6 +479,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     i_f0 = x[I_F]
     i_a = x[I_A]
     i_b = x[I_B]
+    x[I_C] = x[I_GROUND] - i_a - i_b
     u = x[U_DC] + 0.5 * x[U_RISE]  # expected mean over the period
 
     # --- exciter
@@ -384,6 +503,22 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             if i_f0 < 0.0:
                 u_f = supply
                 polarity = -1.0
+    faulty = 0.0
+    if MAY_FAIL:
+        faulty = c[FAULTY]
+    fed = 0.0
+    arc = 0.0
+    if faulty != 0.0:
+        x[I_GROUND] = 0.0
+        if c[EXCITER_STUCK] != 0.0:
+            u_f = supply
+            polarity = 1.0
+            if kind == 2.0:
+                polarity = 0.0
+        elif c[EXCITER_STUCK_LOW] != 0.0 and u_f < 0.0:
+            u_f = 0.0
+        if c[PHASE_SHORTED] != 0.0:
+            x[CONDUCTS] = 1.0  # the emf has a way without the bridge
     brush = c[BRUSH]
     if i_f0 < 0.0:
         brush = -brush
@@ -393,7 +528,9 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     u_alpha = 0.0
     u_beta = 0.0
     steps = c[SUBSTEPS]
+    free = 1  # whether currents choose the voltage: 0 the bridge does, 1 diodes, 2 an open phase
     if gate & 1:
+        free = 0
         x[CONDUCTS] = 1.0
         if c[SWAP_GATES] != 0.0:
             swapped = compare_a
@@ -429,11 +566,17 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
             u_c = u_c - lost * share
         u_alpha = (u_a + u_a - u_b - u_c) * 0.3333333333333333
         u_beta = (u_b - u_c) * 0.5773502691896258 * c[MIRROR]
+        if faulty != 0.0:
+            fed = feed_faults(x, c, u_a - u_b, u_c)
+            if c[PHASE_OPEN] != 0.0:
+                free = 2
+                if steps < 4.0:
+                    steps = 4.0
     elif x[CONDUCTS] != 0.0:
         if steps < 4.0:
             steps = 4.0
         eps = c[I_EPS]
-        if -eps < i_a < eps and -eps < i_b < eps and -eps < i_a + i_b < eps:
+        if -eps < i_a < eps and -eps < i_b < eps and -eps < i_a + i_b < eps and c[PHASE_SHORTED] == 0.0:
             # The last of the stator current ends; the flux that the field links stays.
             x[CONDUCTS] = 0.0
             if saturated != 0.0:
@@ -468,6 +611,10 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
         elif w_e < 0.0:
             iron = c[K_E] * w_e - c[K_H]
 
+    aside = iron  # whether energy goes elsewhere
+    if faulty != 0.0:
+        aside = 1.0
+
     torque_0 = x[TORQUE_NOW]
     torque_sum = 0.0
     mean_f = 0.0
@@ -488,7 +635,7 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
         sin_0 = sin_m * cos_h + cos_m * sin_h
 
         stator_open = False
-        if not gate & 1:
+        if free == 1:
             if x[CONDUCTS] == 0.0:
                 # Open unless the emf, line to line, exceeds the link.
                 e_d = c[M_] / c[L_F] * (v_f - r_f * i_f0)
@@ -502,12 +649,12 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
                 u_beta = e_d * sin_m + e_q * cos_m
                 spread = 1.7320508075688772 * u_beta
                 if spread < 0.0:
-                    spread = -spread
+                    spread = -spread  # b to c
                 line = 1.5 * u_alpha
                 if line < 0.0:
                     line = -line
                 line = line + 0.5 * spread
-                if line > spread:
+                if line > spread and c[PHASE_OPEN] == 0.0:
                     spread = line
                 if spread < u:
                     stator_open = True
@@ -531,6 +678,21 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
                 )
                 u_alpha = x[U_ALPHA]
                 u_beta = x[U_BETA]
+        elif free == 2:
+            d_1 = d_0 + h * (u_beta * sin_m - resistance * j_d0)
+            q_1 = q_0 + h * (u_beta * cos_m - resistance * j_q0)
+            x[I_F] = i_f0
+            u_alpha = find_open_voltage(
+                x,
+                c,
+                cos_0,
+                sin_0,
+                d_1 * cos_h + q_1 * sin_h,
+                q_1 * cos_h - d_1 * sin_h,
+                psi_f + h * (v_f - r_f * i_f0),
+                h,
+                iron,
+            )
 
         if stator_open:
             # --- field alone
@@ -656,7 +818,12 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
                 + i_d1 * i_d1
                 + i_q1 * i_q1
             )
-            if iron != 0.0:
+            if aside != 0.0:
+                if c[PHASE_OPEN] != 0.0:
+                    # What the gap takes is not the bridge's.
+                    gap_power = u_alpha * (mean_d * cos_m - mean_q * sin_m)
+                    energy_s = energy_s - gap_power
+                    arc = arc - gap_power
                 # i_fe times the voltage behind the resistance
                 loss_iron = loss_iron + 0.25 * h * iron * (
                     (v_q - resistance * j_q0) * d_0
@@ -723,6 +890,19 @@ def run_period(x, c, compare_a, compare_b, compare_c, compare_f, gate):
     else:
         through = through - energy_f
     x[E_THROUGHPUT] = x[E_THROUGHPUT] + through
+    if faulty != 0.0:
+        energy_s = energy_s + fed
+        x[E_FAULT] = x[E_FAULT] + 1.5 * h * arc
+        if c[PHASE_SHORTED] != 0.0:
+            short = x[I_SHORT]
+            if not gate & 1:
+                # The machine's own current goes through it; its inductance is little against the machine's.
+                machine = 0.5 * (x[I_B] - x[I_A])
+                x[E_FAULT] = x[E_FAULT] + 0.5 * c[L_SHORT] * (short * short - machine * machine)
+                x[I_SHORT] = machine
+                short = machine
+            x[I_A] = x[I_A] + short
+            x[I_B] = x[I_B] - short
     if own == 0.0:
         energy_s = energy_s + energy_f
     else:
@@ -826,15 +1006,17 @@ def make_plant(plant, seed=0, options=None):
     c[H] = h
     c[HALF_TURN] = 0.5 * h * p
     c[TURNS_STEP] = h / _TWO_PI
-    c[R_S] = values["R_s"] + values.get("R_on", 0.0)
-    c[R_F] = values["R_f"]
+    c[R_S_0] = float(values["R_s"])
+    c[R_ON] = float(values.get("R_on", 0.0))
+    c[R_F_0] = float(values["R_f"])
+    c[HEAT_S] = 1.0
+    c[HEAT_F] = 1.0
     c[K_DD] = l_f / d
-    c[K_DF] = m / d
-    c[K_FF] = l_d / d
-    c[K_FD] = 1.5 * m / d
+    c[K_DF_0] = m / d
+    c[K_FF_0] = l_d / d
+    c[K_FD_0] = 1.5 * m / d
     c[K_Q] = 1.0 / l_q
     c[PER_L_D] = 1.0 / l_d
-    c[M_15] = 1.5 * m
     c[K_T] = 1.5 * p
     c[TOP] = float(values["pwm_top"])
     c[PER_TOP] = 1.0 / values["pwm_top"]
@@ -849,6 +1031,7 @@ def make_plant(plant, seed=0, options=None):
     c[OWN_SUPPLY] = 0.0 if values["exciter_from_link"] else float(values["u_f_nominal"])
     c[BRUSH] = float(values.get("u_brush", 0.0))
     c[EMF] = float(values["battery_emf"])
+    c[EMF_WHOLE] = c[EMF]
     r_b, capacitance = values["battery_resistance"], values["capacitance"]
     decay = exp(-h / (r_b * capacitance))
     c[R_BATTERY] = float(r_b)
@@ -874,8 +1057,10 @@ def make_plant(plant, seed=0, options=None):
     c[IRON] = float(values.get("iron_loss", 0))
     c[K_H] = values.get("k_h", 0.0) / 1.5
     c[K_E] = values.get("k_e", 0.0) / 1.5
-    c[M_] = float(m)
-    c[L_F] = float(l_f)
+    c[M_0] = float(m)
+    c[L_F_0] = float(l_f)
+    c[R_SHORT] = 0.5 * c[R_S_0]
+    set_short(c, SHORT / c[K_Q])
     c[I_EPS] = 2e-3 * values["i_max"]
     c[POLE_PAIRS] = float(p)
     if values.get("saturated", 0):
@@ -884,7 +1069,7 @@ def make_plant(plant, seed=0, options=None):
         turns = m / main
         c[SATURATED] = 1.0
         c[L_LEAK] = float(leak)
-        c[N_REF] = turns
+        c[N_REF_0] = turns
         c[L_LEAK_F] = l_f / (1.5 * turns * turns) - main
         c[S_A] = 1.0 / main
         c[S_B] = 1.0 / (l_q - leak)
@@ -892,6 +1077,7 @@ def make_plant(plant, seed=0, options=None):
         c[S_QQ] = float(values["saturation_a_qq"])
         c[S_DQ] = float(values.get("saturation_a_dq", 0.0))
         c[S_HALF] = values["saturation_exponent"] / 2.0
+    wind(c)
 
     turns = values.get("theta_m")
     if turns is None:
@@ -953,21 +1139,124 @@ def set_currents(x, c, i_d, i_q, i_f):
     x[I_B] = _SQRT3_HALF * i_beta - 0.5 * i_alpha
 
 
-# name: index of c that becomes 1 (MIRROR -1)
+# name: index of c that becomes 1 (MIRROR -1), or the amount
 FAULTS = {
     "gates_swapped": SWAP_GATES,
     "phases_swapped": MIRROR,
     "exciter_open": EXCITER_OPEN,
+    "exciter_stuck": EXCITER_STUCK,
+    "exciter_stuck_low": EXCITER_STUCK_LOW,
+    "field_shorted": FIELD_SHORTED,
+    "phase_open": PHASE_OPEN,
+    "phase_shorted": PHASE_SHORTED,
+    "ground_fault": GROUND,
     "battery_lost": BATTERY_LOST,
+    "supply_sag": SAG,
 }
+# name: what an amount is, its unit, lowest and highest
+AMOUNTS = {
+    "field_shorted": ("share of the field's turns that are shorted", "1", 0.01, 0.95),
+    "phase_shorted": ("inductance of the short circuit", "H", 1e-8, 0.1),
+    "ground_fault": ("resistance from leg c to ground", "Ohm", 1e-3, 1e9),
+    "supply_sag": ("share of the battery's emf that is missing", "1", 0.01, 0.95),
+}
+SHORT = 0.01  # inductance of a short circuit over L_q, unless said otherwise
 
 
-def inject(c, name, on=True):
-    """Make a fault of FAULTS, or end it.  (Those of sensors: `sensors.inject`.)"""
+def inject(c, name, on=True, amount=None, x=None):
+    """Make a fault of FAULTS, or end it.  (Those of sensors: `sensors.inject`.)
+
+    gates_swapped      legs a and b get each other's pulses
+    phases_swapped     cables b and c of the motor exchanged
+    exciter_open       no field current, nor a path for it
+    exciter_stuck      both switches of one diagonal are on: u_f is the whole supply, whatever is commanded
+    exciter_stuck_low  one switch is on: u_f reaches from 0 up, so the field cannot be reversed
+    field_shorted      share of the turns, 0.5: R_f and M fall with the turns left, L_f with their square;
+                       ampere-turns stay as they are, so i_f rises at once (x has to be given when there is
+                       any field).  That the shorted turns damp is left out.
+    phase_open         cable a is off: its current ends in an arc within a period
+    phase_shorted      H, 1 % of L_q: legs a and b connected at the bridge by that inductance and R_s/2, so
+                       their current rises by (u_a - u_b)/L; with the bridge off it carries what the emf drives
+    ground_fault       Ohm, for a tenth of i_max at half the link: from leg c to the link's negative rail,
+                       behind the sensors of a and b; only while the bridge switches
+    battery_lost       the link's capacitor (and its clamp, if there is one) is alone
+    supply_sag         share, 0.4, by which the battery's emf falls
+
+    Raises ValueError for an amount out of its range.
+    """
+    check_amount(AMOUNTS, name, amount)
     if name == "phases_swapped":
         c[MIRROR] = -1.0 if on else 1.0
+    elif name == "field_shorted":
+        before = 1.0 - c[FIELD_SHORTED]
+        c[FIELD_SHORTED] = (0.5 if amount is None else float(amount)) if on else 0.0
+        wind(c)
+        if x is not None:
+            ratio = (1.0 - c[FIELD_SHORTED]) / before
+            x[PSI_F] = x[PSI_F] * ratio
+            x[I_F] = x[I_F] / ratio
+            x[BEND_F] = x[BEND_F] / ratio
+    elif name == "supply_sag":
+        if c[SAG] == 0.0:
+            c[EMF_WHOLE] = c[EMF]
+        c[SAG] = (0.4 if amount is None else float(amount)) if on else 0.0
+        c[EMF] = c[EMF_WHOLE] * (1.0 - c[SAG])
+    elif name == "ground_fault":
+        # c[I_EPS] is 0.2 % of i_max
+        resistance = c[EMF_WHOLE] / (100.0 * c[I_EPS]) if amount is None else float(amount)
+        c[GROUND] = 1.0 / resistance if on else 0.0
     else:
         c[FAULTS[name]] = 1.0 if on else 0.0
+        if name == "phase_shorted":
+            _end_short(c, x)
+            set_short(c, SHORT / c[K_Q] if amount is None or not on else float(amount))
+    if x is not None and name == "ground_fault":
+        x[I_GROUND] = 0.0
+    acting = (EXCITER_STUCK, EXCITER_STUCK_LOW, PHASE_OPEN, PHASE_SHORTED, GROUND)
+    c[FAULTY] = 1.0 if sum([c[each] for each in acting]) else 0.0
+
+
+def _end_short(c, x):
+    """End the current of a short circuit, whose energy is lost."""
+    if x is not None:
+        short = x[I_SHORT]
+        x[I_A] = x[I_A] - short
+        x[I_B] = x[I_B] + short
+        x[E_FAULT] = x[E_FAULT] + 0.5 * c[L_SHORT] * short * short
+        x[I_SHORT] = 0.0
+
+
+def check_amount(known, name, amount):
+    """ValueError if a fault takes no amount or not this one; `known` is a table like AMOUNTS."""
+    if amount is None:
+        return
+    if name not in known:
+        raise ValueError("%s takes no amount; those that do: %s" % (name, ", ".join(sorted(known))))
+    what, unit, low, high = known[name]
+    if not low <= amount <= high:
+        raise ValueError(
+            "amount of %s is %g, the %s; it lies in %g .. %g %s" % (name, amount, what, low, high, unit)
+        )
+
+
+def wind(c):
+    """What follows from the windings as built, their heat, and the field's turns that are not shorted."""
+    share = 1.0 - c[FIELD_SHORTED]
+    c[R_S] = c[R_S_0] * c[HEAT_S] + c[R_ON]
+    c[R_F] = c[R_F_0] * c[HEAT_F] * share
+    c[M_] = c[M_0] * share
+    c[M_15] = 1.5 * c[M_]
+    c[L_F] = c[L_F_0] * (share * share)
+    c[K_DF] = c[K_DF_0] / share
+    c[K_FD] = c[K_FD_0] / share
+    c[K_FF] = c[K_FF_0] / (share * share)
+    c[N_REF] = c[N_REF_0] * share
+
+
+def set_short(c, inductance):
+    """Inductance in H of a short circuit between the phases, and what follows from it."""
+    c[L_SHORT] = inductance
+    c[SHORT_DECAY] = exp(-c[H] * c[R_SHORT] / inductance)
 
 
 def stored_energy(x, c):
@@ -985,6 +1274,7 @@ def stored_energy(x, c):
         i_d = c[K_DD] * d - c[K_DF] * f
         i_f = c[K_FF] * f - c[K_FD] * d
         magnetic = 0.75 * (d * i_d + c[K_Q] * q * q) + 0.5 * f * i_f
+    magnetic += 0.5 * c[L_SHORT] * x[I_SHORT] ** 2
     moving = 0.5 * c[J] * x[W_M] ** 2 + 0.5 * c[J_OUT] * x[W_OUT] ** 2 + 0.5 * c[K_SHAFT] * x[TWIST] ** 2
     return magnetic, 0.5 * c[C_DC] * x[U_DC] ** 2, moving
 
@@ -996,4 +1286,5 @@ def energy_residual(x, c, before):
     """
     supplied = x[E_BATTERY] + x[E_SUPPLY]
     lost = x[E_BATTERY_LOSS] + x[E_CLAMP] + x[E_COPPER_S] + x[E_COPPER_F] + x[E_IRON] + x[E_FRICTION]
+    lost += x[E_FAULT]
     return sum(stored_energy(x, c)) - before + lost + x[E_LOAD] + x[E_BRAKE] - supplied

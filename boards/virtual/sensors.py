@@ -11,7 +11,13 @@ codes as wide as ten (erratum E11: 512, 1536, 2560, 3584; all others are narrowe
 channels that are taken one after the other.
 """
 
-from boards.virtual.plant import const, micropython, shuffle  # pyright: ignore[reportAttributeAccessIssue]
+from boards.virtual.plant import (  # pyright: ignore[reportAttributeAccessIssue]
+    MAY_FAIL,
+    check_amount,
+    const,
+    micropython,
+    shuffle,
+)
 
 # x[0] i_a, x[1] i_b, x[2] i_f, x[3] u_dc, x[4] turns of the shaft: the first words of the plant's state.
 
@@ -25,19 +31,66 @@ _Y_SIZE = const(3)
 ZERO_TURNS = const(12)  # turns where the encoder counts 0
 COUNTS = const(13)  # counts a turn, negative: counts backwards
 _ABSOLUTE = const(14)
-STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder
+STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder; 32 the encoder is upset
+UPSET = const(32)
 _NOISE = const(16)  # 128 samples of the normal distribution
 _SKEW = const(144)  # periods from one channel to the next, 0: all at once
 _SPUR = const(145)  # counts by which the four codes are too wide, 0: none is
 _STRETCH = const(146)  # counts of all other codes a count
 _LAST = const(147)  # what the channels had a period ago
-_K_SIZE = const(151)
+# faults
+_SLIP = const(151)  # share of the encoder's counts that is lost
+_BURST = const(152)  # counts, at most, that come or go in a period
+_SPURIOUS = const(153)  # counts that an absolute encoder has too many at present
+_JUMP = const(154)  # turns of the shaft by which the encoder has jumped
+_ZERO_WAS = const(155)  # ZERO_TURNS before that
+_POLE_PAIRS = const(156)
+_SEEN = const(185)  # turns when an upset encoder was looked at, -1: it is not
+# the channels as built: gain, zero and noise of channel n at 3*n; what is wrong with them at n
+_BUILT = const(157)
+_SIGN = const(169)
+_DRIFT = const(173)  # relative change of the gain
+_OFFSET = const(177)  # counts
+_RANGE = const(181)  # 1 + the count that the channel reads for ever, 0: none
+_K_SIZE = const(186)
 
 _CHANNELS = ("i_a", "i_b", "i_f", "u_dc")
 
 # Options that make the converter an RP2040's: 9 effective bits are an error of 2**3/sqrt(12) counts rms, with
 # 0.29 of it from rounding; a conversion takes 2 us.
 PICO = {"adc_noise": 2.29, "adc_spur": 9.0, "adc_skew": 2e-6}
+
+
+@micropython.native
+def upset_encoder(x, y, k):
+    """Let the encoder slip and count what is not there.
+
+    Both move the place where it counts 0, so that they reach whoever else follows it.
+    """
+    turns = x[4]
+    moved = 0.0
+    if k[_SEEN] >= 0.0:
+        moved = turns - k[_SEEN]
+        if moved > 0.5:
+            moved = moved - 1.0
+        elif moved < -0.5:
+            moved = moved + 1.0
+    k[_SEEN] = turns
+    shift = k[_SLIP] * moved
+    burst = k[_BURST]
+    if burst != 0.0:
+        spurious = float(int(((int(y[_RANDOM]) >> 13) & 1023) * (2.0 * burst + 1.0) / 1024.0) - int(burst))
+        change = spurious
+        if k[_ABSOLUTE] != 0.0:
+            change = spurious - k[_SPURIOUS]
+            k[_SPURIOUS] = spurious
+        shift = shift - change / k[COUNTS]
+    zero = k[ZERO_TURNS] + shift
+    if zero >= 1.0:
+        zero = zero - 1.0
+    elif zero < 0.0:
+        zero = zero + 1.0
+    k[ZERO_TURNS] = zero
 
 
 @micropython.native
@@ -110,6 +163,10 @@ def sample(x, y, k, raw):
         count = place
     if stuck < 16:
         raw[4] = count
+    elif MAY_FAIL and stuck >= 32:
+        if stuck < 48:
+            raw[4] = count
+        upset_encoder(x, y, k)
 
 
 def make_sensors(plant, seed=0, options=None):
@@ -130,12 +187,16 @@ def make_sensors(plant, seed=0, options=None):
         name = _CHANNELS[n]
         full = values["u_base"] if n == 3 else values["i_f_base"] if n == 2 else values["i_base"]
         gain = 1.0 + values.get("gain_error_" + name, 0.0)
-        k[3 * n] = gain * (4096.0 if n == 3 else 2048.0) / full
-        k[3 * n + 1] = (0.0 if n == 3 else 2048.0) + values.get("offset_" + name, 0.0)
-        k[3 * n + 2] = noise
+        k[_BUILT + 3 * n] = gain * (4096.0 if n == 3 else 2048.0) / full
+        k[_BUILT + 3 * n + 1] = (0.0 if n == 3 else 2048.0) + values.get("offset_" + name, 0.0)
+        k[_BUILT + 3 * n + 2] = noise
+        k[_SIGN + n] = 1.0
+        _set_channel(k, n)
     for n in range(64):
         k[_NOISE + 64 + n] = _normal((64.5 + n) / 128)
         k[_NOISE + 63 - n] = -k[_NOISE + 64 + n]
+    k[_SEEN] = -1.0
+    k[_POLE_PAIRS] = float(values["pole_pairs"])
     r = shuffle(shuffle(seed + 12345))
     counts = values["encoder_counts"]
     k[COUNTS] = -float(counts) if values.get("encoder_reversed", 0) else float(counts)
@@ -169,27 +230,115 @@ def _normal(share):
     )
 
 
-# name: what changes in k
 FAULTS = (
     "shunt_inverted_a",
     "shunt_inverted_b",
-    "encoder_reversed",
-    "encoder_lost",
+    "gain_a",
+    "gain_b",
+    "offset_a",
+    "offset_b",
+    "offset_f",
+    "range_a",
+    "range_b",
+    "range_f",
+    "range_u",
     "adc_stuck_a",
     "adc_stuck_b",
     "adc_stuck_f",
+    "adc_stuck_u",
+    "encoder_reversed",
+    "encoder_lost",
+    "encoder_jumped",
+    "encoder_slips",
+    "encoder_noisy",
 )
+_COUNTS_OFF = ("counts by which its zero moves", "count", -2000.0, 2000.0)
+_COUNT_READ = ("count that it reads", "count", 0.0, 4095.0)
+_GAIN_OFF = ("relative change of its gain", "1", -1.0, 2.0)
+# name: what an amount is, its unit, lowest and highest
+AMOUNTS = {
+    "gain_a": _GAIN_OFF,
+    "gain_b": _GAIN_OFF,
+    "offset_a": _COUNTS_OFF,
+    "offset_b": _COUNTS_OFF,
+    "offset_f": _COUNTS_OFF,
+    "range_a": _COUNT_READ,
+    "range_b": _COUNT_READ,
+    "range_f": _COUNT_READ,
+    "range_u": _COUNT_READ,
+    "encoder_jumped": ("electrical degrees of the jump", "deg", -180.0, 180.0),
+    "encoder_slips": ("share of its counts that is lost", "1", -0.5, 0.5),
+    "encoder_noisy": ("counts, at most, that come or go in a period", "count", 1.0, 500.0),
+}
 
 
-def inject(k, name, on=True):
-    """Make a fault of FAULTS, or end it."""
-    sign = -1.0 if on else 1.0
-    if name == "shunt_inverted_a":
-        k[0] = sign * abs(k[0])
-    elif name == "shunt_inverted_b":
-        k[3] = sign * abs(k[3])
-    elif name == "encoder_reversed":
+def inject(k, name, on=True, amount=None):
+    """Make a fault of FAULTS, or end it.
+
+    shunt_inverted_a, _b  the current has the other sign
+    gain_a, gain_b        relative change, 0.3
+    offset_a, _b, _f      counts, 200, by which the zero moves
+    range_a, _b, _f, _u   count that is read for ever, without noise: 4095, the top of the range
+    adc_stuck_a, _b, _f, _u  the channel keeps the count it had
+    encoder_reversed      counts the other way
+    encoder_lost          no count comes any more
+    encoder_jumped        electrical degrees, 60, by which it is at once ahead of the rotor, until the fault ends
+    encoder_slips         share, 0.02, of its counts that is lost as the shaft turns; they stay lost
+    encoder_noisy         counts, 20: as many, at most, come or go by chance in each period; an incremental
+                          encoder keeps them
+
+    Raises ValueError for an amount out of its range.
+    """
+    check_amount(AMOUNTS, name, amount)
+    kind, _, channel = name.rpartition("_")
+    n = "abfu".find(channel) if len(channel) == 1 else -1
+    if name == "encoder_reversed":
         k[COUNTS] = -k[COUNTS]
+    elif name == "encoder_jumped":
+        # A jump made before is taken back first.
+        if k[_JUMP] != 0.0:
+            k[ZERO_TURNS] = k[_ZERO_WAS]
+        k[_ZERO_WAS] = k[ZERO_TURNS] if on else 0.0
+        k[_JUMP] = (60.0 if amount is None else amount) / (360.0 * k[_POLE_PAIRS]) if on else 0.0
+        k[ZERO_TURNS] = (k[ZERO_TURNS] - k[_JUMP]) % 1.0
+    elif name == "encoder_slips":
+        k[_SLIP] = (0.02 if amount is None else float(amount)) if on else 0.0
+    elif name == "encoder_noisy":
+        k[_BURST] = (20.0 if amount is None else float(amount)) if on else 0.0
+        if k[_SPURIOUS] != 0.0:
+            k[ZERO_TURNS] = (k[ZERO_TURNS] + k[_SPURIOUS] / k[COUNTS]) % 1.0
+            k[_SPURIOUS] = 0.0
+    elif kind == "shunt_inverted":
+        k[_SIGN + n] = -1.0 if on else 1.0
+    elif kind == "gain":
+        k[_DRIFT + n] = (0.3 if amount is None else float(amount)) if on else 0.0
+    elif kind == "offset":
+        k[_OFFSET + n] = (200.0 if amount is None else float(amount)) if on else 0.0
+    elif kind == "range":
+        k[_RANGE + n] = 1.0 + (4095.0 if amount is None else float(amount)) if on else 0.0
     else:
-        bit = {"adc_stuck_a": 1, "adc_stuck_b": 2, "adc_stuck_f": 4, "encoder_lost": 16}[name]
-        k[STUCK] = float(int(k[STUCK]) | bit if on else int(k[STUCK]) & ~bit)
+        _set_bit(k, 16 if name == "encoder_lost" else 1 << n, on)
+    upset = k[_SLIP] or k[_BURST]
+    _set_bit(k, 32, upset)
+    if not upset:
+        k[_SEEN] = -1.0
+    if n >= 0:
+        _set_channel(k, n)
+
+
+def _set_bit(k, bit, on):
+    """A bit of STUCK."""
+    k[STUCK] = float(int(k[STUCK]) | bit if on else int(k[STUCK]) & ~bit)
+
+
+def _set_channel(k, n):
+    """Gain, zero and noise of a channel: as built, less what is wrong with it."""
+    built = _BUILT + 3 * n
+    if k[_RANGE + n]:
+        k[3 * n] = 0.0
+        k[3 * n + 1] = k[_RANGE + n] - 1.0
+        k[3 * n + 2] = 0.0
+    else:
+        k[3 * n] = k[_SIGN + n] * k[built] * (1.0 + k[_DRIFT + n])
+        k[3 * n + 1] = k[built + 1] + k[_OFFSET + n]
+        k[3 * n + 2] = k[built + 2]

@@ -106,7 +106,7 @@ def advance(m, answer, x, c, y, k, raw, seen, temperatures):
         turns = -turns
     if turns < 0.0:
         turns = turns + 1.0
-    if k[_STUCK] < _ENCODER_LOST:
+    if not int(k[_STUCK]) & _ENCODER_LOST:
         answer[6] = turns * counts
         answer[7] = motion
     else:
