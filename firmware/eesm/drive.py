@@ -23,9 +23,13 @@ from eesm.startup import (
     fall_time,
     tidy,
 )
+from eesm.sight import Sight
+from eesm.watch_angle import AngleWatch
 from eesm.watch_currents import CurrentWatch
-from eesm.watch_encoder import EncoderWatch
+from eesm.watch_encoder import EncoderWatch, JumpWatch
 from eesm.watch_field import FieldWatch
+from eesm.watch_motion import MotionWatch
+from eesm.watch_torque import TorqueWatch
 
 TICK_PERIODS = 20
 TRIES = 4  # of wiring and angle, each
@@ -123,7 +127,17 @@ class Drive:
         self.latched = []  # numbers of the latched faults, in the order in which they were seen
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
-        self.watches = (FieldWatch(self), EncoderWatch(self), CurrentWatch(self))
+        self.sight = Sight(kernel)
+        self._second_level = TorqueWatch(self)
+        self.watches = (
+            FieldWatch(self),
+            EncoderWatch(self),
+            JumpWatch(self),
+            CurrentWatch(self),
+            AngleWatch(self),
+            MotionWatch(self),
+            self._second_level,
+        )
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
@@ -332,6 +346,7 @@ class Drive:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
+        self._second_level.ask(self.now if due is None else due, mode, words)
         if self.state == READY:
             self._enter(RUNNING)
 
@@ -497,6 +512,7 @@ class Drive:
             if self._procedure is not None:
                 self._proceed(self._procedure)
             elif self.state in (READY, RUNNING):
+                self.sight.take()
                 for watch in self.watches:
                     watch.look()
             elif self.state == STOPPING:

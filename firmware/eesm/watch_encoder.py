@@ -56,3 +56,49 @@ class EncoderWatch:
         pace = w_m / (2 * pi) * counts / drive.settings["f_pwm"]
         # The speed of a look in which the count died has fallen already; that of the one before has not.
         self._pace, self._latest = max(pace, self._latest), pace
+
+
+class JumpWatch:
+    """A count that is elsewhere than the speed takes it has jumped.
+
+    From one look to the next, by more than 30 degrees electrical and what twice torque_max may
+    accelerate meanwhile.  A look so late that this says nothing is left to the angle of the EMF.
+    """
+
+    JUMP = pi / 6
+    MOST = pi / 2  # rad electrical; a wider allowance judges nothing
+
+    def __init__(self, drive):
+        self.drive = drive
+        self.begin()
+
+    def begin(self):
+        """What was seen before says nothing about now."""
+        self._pace = None  # counts a period at the last look
+        self._place = 0
+
+    def look(self):
+        """Fail when the count has jumped."""
+        drive, sight = self.drive, self.drive.sight
+        passed = sight.passed
+        if passed == 0:
+            return
+        settings = drive.settings
+        counts, pairs, f_pwm = settings["encoder_counts"], settings["pole_pairs"], settings["f_pwm"]
+        place, pace = self._place, self._pace
+        self._place = sight.read("position")
+        w_m = sight.read("w_e") * drive.step_of("w_e") / pairs
+        self._pace = w_m / (2 * pi) * counts / f_pwm
+        if settings["encoder_reversed"]:
+            self._pace = -self._pace
+        time = passed / f_pwm
+        allowed = self.JUMP + pairs * settings["torque_max"] / settings["J"] * time * time
+        if pace is None or allowed > self.MOST:
+            return
+        gap = (self._place - place - round(pace * passed) + counts // 2) % counts - counts // 2
+        if abs(gap) * 2 * pi * pairs > allowed * counts:
+            raise Failed(
+                "ENCODER_JUMPED",
+                "the encoder is %.0f degrees electrical from where the speed takes it; check cable, coupling"
+                % (gap * 360 * pairs / counts),
+            )
