@@ -25,7 +25,7 @@ from eesm.startup import (
 )
 from eesm.sight import Sight
 from eesm.watch_angle import AngleWatch
-from eesm.watch_currents import CurrentWatch
+from eesm.watch_currents import BalanceWatch, CurrentWatch, SumWatch
 from eesm.watch_encoder import EncoderWatch, JumpWatch
 from eesm.watch_field import FieldWatch
 from eesm.watch_motion import MotionWatch
@@ -128,12 +128,15 @@ class Drive:
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
         self.sight = Sight(kernel)
+        self.current_watch = CurrentWatch(self)
         self._second_level = TorqueWatch(self)
         self.watches = (
             FieldWatch(self),
             EncoderWatch(self),
             JumpWatch(self),
-            CurrentWatch(self),
+            self.current_watch,
+            SumWatch(self),
+            BalanceWatch(self),
             AngleWatch(self),
             MotionWatch(self),
             self._second_level,

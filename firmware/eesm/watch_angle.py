@@ -16,8 +16,8 @@ class AngleWatch:
     fluxes does not explain: an angle that is wrong by e turns the flux psi_t, which torque acts on, by
     -e.  What drives changes of the currents is apart from that (d_push, q_push), so transients do not count.
 
-    ANGLE_SLIPPED: psi_t is 15 degrees from where the encoder has it, and further than a tenth of L_q*i
-    (that L_q may be wrong by), where the EMF is big enough to say so.
+    ANGLE_SLIPPED: psi_t is 15 degrees from where the encoder has it, and the voltage that says so is more
+    than 5 % of u_dc_nominal and what half of R_s and a tenth of L_q would make.
     TORQUE_REVERSED: the EMF shows psi_t backwards, and the shaft gains speed against the torque that the
     law believes in.  A load that drives turns the shaft alike, but leaves the EMF where it belongs.
     """
@@ -72,8 +72,10 @@ class AngleWatch:
             )
 
         angle = atan2(across, along)
-        doubt = 0.1 * settings["L_q"] * current * abs(w_e)
-        bad = emf > 0.05 * known + drop and abs(angle) > SLIPPED and emf * abs(angle) > doubt + emf * 0.2
+        # Iron, dead time and a wrong L_q make voltages across that are no angle.
+        doubt = 0.05 * known + drop + 0.1 * settings["L_q"] * current * abs(w_e)
+        bad = abs(angle) > SLIPPED and (emf if along < 0 else abs(across)) > doubt
+        bad = bad and not drive.current_watch.doubts()
         if self._slipped.lasts(bad, now, SLIPPED_TIME * f_pwm):
             raise Failed(
                 "ANGLE_SLIPPED",

@@ -1,13 +1,19 @@
-"""Watch of the current sensors while ready or running; see `eesm.watch_field` for what a watch is."""
+"""Watches of the current sensors while ready or running; see `eesm.watch_field` for what a watch is."""
 
+from math import pi, sqrt
+
+from eesm.cyclic import signed
 from eesm.faults import Failed
+from eesm.sight import Lasting
 
 LOOK_PERIODS = 20  # as eesm.drive.TICK_PERIODS
 ADC_TOP = 4095  # as in eesm.signals
 
 CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
 STUCK_LOOKS = 24  # noise of one count changes a count this often more surely than anything else holds
+DOUBT_LOOKS = 4
 MOVED_COUNTS = 24  # by which another current has to move meanwhile
+WIDE = 512  # an RP2040's converter has codes as wide as ten (E11), at this and each 1024 on: no noise leaves one
 
 
 class CurrentWatch:
@@ -26,6 +32,12 @@ class CurrentWatch:
         self._sensed = self.drive.read("period")  # of the last look
         self._still[0] = self._still[1] = self._still[2] = 0
         self._forget()
+
+    def doubts(self):
+        """True while a phase's count stands that may turn out to be stuck: the currents tell nothing then."""
+        if max(self._span, self._high[0] - self._low[0], self._high[1] - self._low[1]) <= MOVED_COUNTS:
+            return False
+        return max(self._still[0], self._still[1]) >= DOUBT_LOOKS
 
     def _forget(self, moved=0):
         """Begin a new window of looks; `moved` is how far a count has moved in the last one."""
@@ -46,7 +58,7 @@ class CurrentWatch:
         counts, still, low, high = self._counts, self._still, self._low, self._high
         for k in range(3):
             count = drive.read(CURRENTS[k])
-            if count == counts[k]:
+            if count == counts[k] and count & 1023 != WIDE:
                 still[k] += 1
             else:
                 still[k] = 0
@@ -67,3 +79,151 @@ class CurrentWatch:
                     "%s stays at %d counts for %d looks while another current moves by %d; check its sensor"
                     % (CURRENTS[k], counts[k], still[k], furthest),
                 )
+
+
+class SumWatch:
+    """PHASE_SUM: three currents that do not add up to zero, on a board that measures the third.
+
+    It is sampled up to two periods apart from the others: what the phases change meanwhile is allowed.
+    """
+
+    SHARE = 0.15  # of i_max
+    TIME = 0.010  # s
+    APART = 2  # periods
+
+    def __init__(self, drive):
+        self.drive = drive
+        self._bad = Lasting()
+        self.begin()
+
+    def begin(self):
+        """What was seen before says nothing about now; does the board measure i_c?"""
+        self._bad.clear()
+        driver = self.drive.driver
+        self._measured = hasattr(driver, "readings") and "i_c" in driver.readings()
+
+    def look(self):
+        """Fail when the sum stays away from zero."""
+        drive, sight = self.drive, self.drive.sight
+        if not self._measured or sight.passed == 0:
+            return
+        settings, step = drive.settings, drive.step_of("i_d")
+        i_c = drive.driver.readings()["i_c"]
+        total = drive.si("i_a") + drive.si("i_b") + i_c
+        i_d, i_q = sight.read("i_d") * step, sight.read("i_q") * step
+        w_e = abs(sight.read("w_e")) * drive.step_of("w_e")
+        allowed = self.SHARE * settings["i_max"]
+        allowed += self.APART * w_e / settings["f_pwm"] * sqrt(i_d * i_d + i_q * i_q)
+        if self._bad.lasts(abs(total) > allowed, sight.period, self.TIME * settings["f_pwm"]):
+            raise Failed(
+                "PHASE_SUM",
+                "the phase currents add up to %.1f A, %.1f A are allowed; look for a ground fault"
+                % (total, allowed),
+            )
+
+
+class BalanceWatch:
+    """PHASE_UNBALANCE: a part of the currents turns backwards.
+
+    Measured, or told by the voltages: the current control makes what it measures even, so a gain that
+    has drifted shows in the currents at high speed only, and in the voltages at low speed.  A part that
+    turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta),
+    less what their mean leaves, over some 32 looks and 4 electrical turns.  Windows in which torque, speed
+    or field change are not judged, nor are small currents and low speeds.
+    """
+
+    LOOKS = 32
+    MOST_LOOKS = 400
+    TURNS = 4
+    WINDOWS = 3
+    SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
+
+    def __init__(self, drive):
+        self.drive = drive
+        self._sine = drive.kernel.offset["sine"]
+        self.begin()
+
+    def begin(self):
+        """What was seen before says nothing about now."""
+        self._windows = 0
+        self._start()
+
+    def _start(self):
+        self._looks = 0
+        self._began = self.drive.read("period")
+        # Sums: i_d, i_q, u_d, u_q; the same times cosine, times sine; cosine; sine.
+        self._sums = [0] * 14
+        # Lowest and highest of i_d_ref, i_q_ref, w_e, i_f_ref.
+        self._low, self._high = [32767] * 4, [-32768] * 4
+
+    def look(self):
+        """Fail when windows one after the other agree that the phases differ."""
+        drive, sight = self.drive, self.drive.sight
+        if sight.passed == 0:
+            return
+        low, high = self._low, self._high
+        seen = drive.read("i_d_ref"), drive.read("i_q_ref"), sight.read("w_e"), drive.read("i_f_ref")
+        for k in range(4):
+            low[k], high[k] = min(low[k], seen[k]), max(high[k], seen[k])
+        # The fault itself makes torque, speed and references ripple.
+        limits = drive.read("i_max") >> 1, drive.read("i_max") >> 1, 2000, drive.read("i_f_max") >> 2
+        for k in range(4):
+            if high[k] - low[k] > limits[k]:
+                self._windows = 0
+                self._start()
+                return
+        # Half the 512 steps of a turn: twice the angle.
+        place = self._sine + (sight.read("theta_e") >> 20 & 511)
+        block, sums = drive.kernel.block, self._sums
+        sine, cosine = int(block[place]), int(block[place + 128])
+        k = 0
+        for name in ("i_d", "i_q", "u_d", "u_q"):
+            value = sight.read(name)
+            sums[k] += value
+            sums[k + 4] += value * cosine >> 15
+            sums[k + 8] += value * sine >> 15
+            k += 1
+        sums[12] += cosine
+        sums[13] += sine
+        self._looks += 1
+        if self._looks < self.LOOKS:
+            return
+        settings = drive.settings
+        w_e = abs(low[2] + high[2]) / 2 * drive.step_of("w_e")
+        turns = w_e * signed(sight.period - self._began) / settings["f_pwm"] / (2 * pi)
+        if turns < self.TURNS:
+            if self._looks >= self.MOST_LOOKS:
+                self._start()
+            return
+        self._judge(w_e)
+        self._start()
+
+    def _judge(self, w_e):
+        drive, settings = self.drive, self.drive.settings
+        sums, looks = self._sums, self._looks
+        step = drive.step_of("i_d")
+        current = sqrt(sums[0] ** 2 + sums[1] ** 2) / looks * step
+        if current < 0.1 * settings["i_max"] or w_e < 0.02 * settings["w_m_max"] * settings["pole_pairs"]:
+            self._windows = 0
+            return
+        l_2 = (settings["sigma_L_d"] + settings["L_q"]) / 2
+        ohm = sqrt(settings["R_s"] ** 2 + (w_e * l_2) ** 2)
+        measured = self._backwards(0) * step / current
+        told = self._backwards(2) * drive.step_of("u_d") / ohm / current
+        share = max(measured, told)
+        self._windows = self._windows + 1 if share > self.SHARE else 0
+        if self._windows >= self.WINDOWS:
+            raise Failed(
+                "PHASE_UNBALANCE",
+                "%.0f %% of the phase currents turn backwards, %.0f %% are allowed; compare the phase sensors"
+                % (100 * share, 100 * self.SHARE),
+            )
+
+    def _backwards(self, k):
+        """Length of the part of sums k, k + 1 that turns backwards, raw."""
+        sums, looks = self._sums, self._looks
+        d, q = sums[k] / looks, sums[k + 1] / looks
+        cosine, sine = sums[12] / 32768, sums[13] / 32768
+        along = sums[k + 4] - sums[k + 9] - d * cosine + q * sine
+        across = sums[k + 8] + sums[k + 5] - d * sine - q * cosine
+        return sqrt(along * along + across * across) / looks
