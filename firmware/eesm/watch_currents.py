@@ -146,6 +146,7 @@ class BalanceWatch:
     def begin(self):
         """What was seen before says nothing about now."""
         self._windows = 0
+        self._along = self._across = 0.0  # share of the last window, relative to its current
         self._start()
 
     def _start(self):
@@ -208,10 +209,25 @@ class BalanceWatch:
             return
         l_2 = (settings["sigma_L_d"] + settings["L_q"]) / 2
         ohm = sqrt(settings["R_s"] ** 2 + (w_e * l_2) ** 2)
-        measured = self._backwards(0) * step / current
-        told = self._backwards(2) * drive.step_of("u_d") / ohm / current
-        share = max(measured, told)
-        self._windows = self._windows + 1 if share > self.SHARE else 0
+        along, across = self._backwards(0)
+        share = sqrt(along * along + across * across) * step / current
+        u_along, u_across = self._backwards(2)
+        told = sqrt(u_along * u_along + u_across * u_across) * drive.step_of("u_d") / ohm / current
+        if told > share:
+            share, along, across = told, u_along, u_across
+        # A fault shows the same way relative to the current every time, a transient any way.
+        d, q = sums[0], sums[1]
+        along, across = along * d - across * q, across * d + along * q
+        scale = share / max(1.0, sqrt(along * along + across * across))
+        along, across = along * scale, across * scale
+        turned = sqrt((along - self._along) ** 2 + (across - self._across) ** 2)
+        self._along, self._across = along, across
+        if share < self.SHARE:
+            self._windows = 0
+        elif self._windows == 0 or turned > 0.5 * share:
+            self._windows = 1
+        else:
+            self._windows += 1
         if self._windows >= self.WINDOWS:
             raise Failed(
                 "PHASE_UNBALANCE",
@@ -220,10 +236,10 @@ class BalanceWatch:
             )
 
     def _backwards(self, k):
-        """Length of the part of sums k, k + 1 that turns backwards, raw."""
+        """The part of sums k, k + 1 that turns backwards, raw (along, across) the stator's phase a."""
         sums, looks = self._sums, self._looks
         d, q = sums[k] / looks, sums[k + 1] / looks
         cosine, sine = sums[12] / 32768, sums[13] / 32768
         along = sums[k + 4] - sums[k + 9] - d * cosine + q * sine
         across = sums[k + 8] + sums[k + 5] - d * sine - q * cosine
-        return sqrt(along * along + across * across) / looks
+        return along / looks, across / looks
