@@ -43,7 +43,10 @@ def inject(bench: Bench, name: str, amount: float | None = None) -> None:
 
 # --- angle --------------------------------------------------------------------------------------
 
-POINTS = [("a", 0.2, 0.3), ("a", -0.7, 0.1), ("b", 0.2, -0.2), ("b", -0.8, 0.1), ("c", 0.1, 0.2), ("c", -0.8, -0.1)]
+POINTS = [
+    *(("a", 0.2, 0.3), ("a", -0.7, 0.1), ("b", 0.2, -0.2)),
+    *(("b", -0.8, 0.1), ("c", 0.1, 0.2), ("c", -0.8, -0.1)),
+]
 
 
 @pytest.mark.parametrize("degrees", [60, -60, 170])
@@ -128,17 +131,27 @@ def test_a_load_that_drives_through_zero_is_no_fault(unit):
 # --- motion -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unit", ["a", "b", "c"])
+@pytest.mark.parametrize("unit", ["a", "b"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_shaft_that_breaks_spins_out(unit, sign):
+    """What is left of the inertia goes off with the torque.  (On c the field's current trips before.)"""
     bench = turning(unit, 0.05 * sign, 0.6)
-    # What is left of the inertia behind the break.
-    bench.loop.c[plant.PER_J] *= 8
+    bench.loop.c[plant.H_PER_J] *= 8
     bench.x[plant.LOAD_TORQUE] = 0
     bench.drive.set_torque(sign * 0.9 * bench.kernel.settings["torque_max"])
     name, periods = trip(bench, 0.2)
-    assert name in ("SPIN_OUT", "OVERSPEED")
-    assert name == "SPIN_OUT" or unit == "c"
+    assert name == "SPIN_OUT"
+    assert periods <= CLAIMED["SPIN_OUT"]
+
+
+@pytest.mark.parametrize("unit", ["a", "b", "c"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_load_that_hits_the_shaft_spins_it_out(unit, sign):
+    bench = turning(unit, 0.05 * sign)
+    bench.drive.set_torque(0.0)
+    bench.x[plant.LOAD_TORQUE] = -sign * 3.2 * bench.kernel.settings["torque_max"]
+    name, periods = trip(bench, 0.2)
+    assert name == "SPIN_OUT"
     assert periods <= CLAIMED["SPIN_OUT"]
 
 
@@ -237,9 +250,9 @@ def test_a_law_that_believes_in_a_weak_field_is_implausible(unit, share):
     """k_m of 40 %: i_q gets 2.5 times as long for the same torque."""
     bench = turning(unit, share)
     torque = 0.25 * bench.kernel.settings["torque_max"]
-    bench.x[plant.BRAKE_TORQUE] = (4 if share == 0 else 1) * torque
+    bench.x[plant.BRAKE_TORQUE] = (4 if share == 0 else 1.6) * torque
     bench.drive.set_torque(math.copysign(torque, share))
-    bench.run(0.05)
+    bench.run(0.02)
     poke(bench, "k_m", bench.kernel.read("k_m") * 2 // 5)
     name, periods = trip(bench, 0.3)
     # Torque the angle's watch may see first what the wrong flux does to the voltages.

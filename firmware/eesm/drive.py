@@ -10,6 +10,7 @@ from math import pi, sqrt
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
+from eesm.sight import Sight
 from eesm.startup import (
     BRIDGE_OFF,
     FIELD_OFF,
@@ -23,7 +24,6 @@ from eesm.startup import (
     fall_time,
     tidy,
 )
-from eesm.sight import Sight
 from eesm.watch_angle import AngleWatch
 from eesm.watch_currents import BalanceWatch, CurrentWatch, SumWatch
 from eesm.watch_encoder import EncoderWatch, JumpWatch

@@ -13,7 +13,7 @@ CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
 STUCK_LOOKS = 24  # noise of one count changes a count this often more surely than anything else holds
 DOUBT_LOOKS = 4
 MOVED_COUNTS = 24  # by which another current has to move meanwhile
-WIDE = 512  # an RP2040's converter has codes as wide as ten (E11), at this and each 1024 on: no noise leaves one
+WIDE = 512  # this code of an RP2040's converter, and each 1024 on, is as wide as ten (E11): noise stays in it
 
 
 class CurrentWatch:

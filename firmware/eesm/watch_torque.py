@@ -34,9 +34,9 @@ class TorqueWatch:
     1.5*p*(psi_t*i_q) by a Park transformation of its own.  Less torque than asked for is no fault: power,
     heat, u_dc or the field may limit it.  So the estimate has to lie between zero and what is
     asked for, give or take 15 % of torque_max and, where power tells, what 40 % of the copper loss make.
-    Asked for is: torque_set, followed by torque_slew; in current control the torque of the set currents with the
-    field that there is; in speed control the law's torque_ref within the limits, and no torque away from the
-    setpoint once the speed is further from it than the law can be.
+    Asked for is: torque_set, followed by torque_slew; in current control the torque of the set currents
+    with the field that there is; in speed control the law's torque_ref within the limits, and no torque
+    away from the setpoint once the speed is further from it than the law can be.
     """
 
     def __init__(self, drive):
@@ -108,7 +108,7 @@ class TorqueWatch:
         return turns / time * 2 * pi
 
     def _judge(self, w_m, time):
-        drive, sight, settings = self.drive, self.drive.sight, self.drive.settings
+        sight, settings = self.drive.sight, self.drive.settings
         scale = settings["i_base"] / 2048
         i_a = (sight.read("i_a_raw") - self._zero[0]) * self._gain[0] * scale
         i_b = (sight.read("i_b_raw") - self._zero[1]) * self._gain[1] * scale
@@ -217,7 +217,8 @@ class TorqueWatch:
                 low = 0.0
             self._low, self._high = low, high
         elif words:
-            i_d, i_q = words["i_d_set"] * drive.step_of("i_d_set"), words["i_q_set"] * drive.step_of("i_q_set")
+            i_d = words["i_d_set"] * drive.step_of("i_d_set")
+            i_q = words["i_q_set"] * drive.step_of("i_q_set")
             set_f = words["i_f_set"] * drive.step_of("i_f_set")
             factor = 1.5 * settings["pole_pairs"] * i_q
             asked = [0.0]
