@@ -56,6 +56,7 @@ def main(arguments):
         from eesm.drive import Drive
 
         gc.collect()
+        from eesm.kept import Kept
         from eesm.link import Link
 
         gc.collect()
@@ -72,10 +73,11 @@ def main(arguments):
     try:
         kernel = load(".", routines)
         driver = make_driver(kernel, arguments)
+        kept = None if driver.store is None else Kept(driver.store, kernel)
         mailbox = Mailbox(kernel)
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
-        link = Link(driver.port, drive, telemetry, kernel.identity)
+        link = Link(driver.port, drive, telemetry, kernel.identity, kept=kept)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)
         return 1
@@ -84,6 +86,8 @@ def main(arguments):
         return 1
     if kernel.failure is None:
         driver.start(kernel)
+        if kept is not None:
+            kept.tell(drive)
     else:
         # The link lives on to say why nothing can be armed.
         sys.stderr.write("%s: %s\n" % kernel.failure)

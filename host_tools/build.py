@@ -54,6 +54,9 @@ BOARD_MODULES = (
     "wire",
     "link",
     "telemetry",
+    "kept",
+    "keeper",
+    "store",
 )
 # Sources that a board gets as they are; the rest is compiled, which saves it time and memory at boot.
 SOURCES = ("main.py",)

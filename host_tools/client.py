@@ -32,6 +32,7 @@ from eesm.cyclic import MASK, signed
 from eesm.drive import RPM, STATES
 from eesm.fault_table import FAULTS
 from eesm.faults import names_of
+from eesm.keeper import CONDITIONS, DAMAGED, STATUS
 from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
@@ -59,6 +60,7 @@ __all__ = [
     "Fault",
     "FaultReport",
     "Identity",
+    "Kept",
     "Row",
     "SignalInfo",
     "Status",
@@ -67,6 +69,7 @@ __all__ = [
 
 EDGES = ("now", "rising", "falling", "fault")  # in the order of their numbers on the wire
 EVENTS_KEPT = 1000
+SAVE_TIMEOUT = 20.0  # s: a board erases some sectors of its flash
 HELLO_TIMEOUT = 6.0  # s: a board that has just been started is still compiling its kernel
 QUIET = 1.0  # s between heartbeats while this client does not drive
 
@@ -125,6 +128,18 @@ class Event:
     period: int
     kind: str
     text: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a drive keeps for its next start, and what of it is not in use."""
+
+    condition: str  # `eesm.keeper.CONDITIONS`
+    whole: bool  # False when what was kept is damaged
+    sequence: int  # of the save, from 1
+    count: int  # settings that are kept: those that differ from the unit file's
+    unsaved: int  # settings whose present value a restart would lose
+    notes: tuple[str, ...]  # what is not used, and why
 
 
 @dataclass(frozen=True)
@@ -522,7 +537,7 @@ class Drive:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *(name for name, row in self.signals.items() if not row.length)})
 
-    # --- settings and signals ---------------------------------------------------------------------------
+    # --- settings ---------------------------------------------------------------------------------------
 
     def get(self, name: str) -> float:
         """Present value of a setting in SI; refused when there is none of that name."""
@@ -540,6 +555,38 @@ class Drive:
     def settings(self) -> dict[str, float]:
         """Every setting that may be changed."""
         return {name: self.get(name) for name in SETTINGS}
+
+    # --- settings that outlive a restart ----------------------------------------------------------------
+
+    def save(self) -> Kept:
+        """Keep the present settings on the board; Refused unless the drive is at rest."""
+        return self._kept(wire.SAVE)
+
+    def erase(self) -> Kept:
+        """Forget what is kept and go back to the unit file's settings at once; Refused as `save`."""
+        kept = self._kept(wire.ERASE)
+        self._host_timeout = self.get("host_timeout")
+        self._beat_now.set()
+        return kept
+
+    def kept(self) -> Kept:
+        """What is kept on the board; Refused by a virtual drive without a folder for it."""
+        return self._kept(wire.STORE)
+
+    def _kept(self, kind: int) -> Kept:
+        body = self.connection.request(kind, timeout=max(SAVE_TIMEOUT, self.connection.timeout))
+        condition, sequence, count, unsaved = struct.unpack_from(STATUS, body)
+        text = body[struct.calcsize(STATUS) :].decode(errors="replace")
+        return Kept(
+            condition=CONDITIONS[condition] if condition < len(CONDITIONS) else f"condition {condition}",
+            whole=condition != DAMAGED,
+            sequence=sequence,
+            count=count,
+            unsaved=unsaved,
+            notes=tuple(text.splitlines()),
+        )
+
+    # --- signals ----------------------------------------------------------------------------------------
 
     @overload
     def read(self, names: str) -> float: ...

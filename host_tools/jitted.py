@@ -20,6 +20,10 @@ from boards.virtual import plant, sensors
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "cache": True}
 
 
+# Functions that run_period calls, each before those that call it.
+HELPERS = ("turn_direction", "invert_saturated", "find_open_voltage", "feed_faults", "find_diode_voltage")
+
+
 def compile_with(function: Callable, replaced: dict[str, Any], name: str = "") -> Callable:
     """Compile `function` with some of its module's globals replaced by compiled ones.
 
@@ -40,7 +44,7 @@ def compile_plant(may_fail: bool = True) -> tuple[Callable, Callable]:
     """
     suffix, replaced = ("", {}) if may_fail else ("_healthy", {"MAY_FAIL": 0})
     helpers: dict[str, Any] = {}
-    for name in ("turn_direction", "invert_saturated", "find_open_voltage", "feed_faults", "find_diode_voltage"):
+    for name in HELPERS:
         helpers[name] = compile_with(getattr(plant, name), helpers)
     upset = {"upset_encoder": compile_with(sensors.upset_encoder, {})}
     return (

@@ -13,9 +13,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from boards.virtual import plant, sensors
+from boards.virtual import plant, sensors, thermal
 from boards.virtual.plant import LOAD_TORQUE
 from drivers.virtual import INPUTS, OUTPUTS
+from eesm.cyclic import MASK
 from eesm.kernel import Kernel
 from host_tools.build import Linked, link_unit
 from host_tools.jitted import compile_plant, is_healthy
@@ -72,7 +73,8 @@ class Loop:
     """A unit's kernel in closed loop with its plant.
 
     `plant_options` change the machine but not what the drive believes of it (see
-    `boards.virtual.plant.make_plant`); `settings` change what the drive believes.
+    `boards.virtual.plant.make_plant`); `settings` change what the drive believes.  `heat.feedback` makes
+    the windings' resistances follow their temperature, `heat.speedup` warms them faster.
     """
 
     def __init__(
@@ -98,22 +100,47 @@ class Loop:
         self.raw = np.zeros(5, dtype=np.int64)
         sensors.settle(self.x, self.y, self.k, self.raw)
         self.latch = np.zeros(5, dtype=np.int64)
+        values |= options
+        self.heat = thermal.Thermal(values)
+        self._readings = thermal.Readings(values, self.heat, self.t_pwm)
+        self._read_at = 0  # period of the last readings
         offset = self.kernel.offset
         at = np.array([offset[name] for name in (*INPUTS, "load_torque", *OUTPUTS)], dtype=np.uint64)
         self.load_gain = 32768 / self.bases["torque"]  # raw words of load_torque a N.m
         self._bench = (self.block, at, self.load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)
 
-    def inject(self, name: str, on: bool = True) -> None:
-        """Make or mend a fault of the plant or of its sensors; KeyError when there is none of that name."""
+    def inject(self, name: str, on: bool = True, amount: float | None = None) -> None:
+        """Make or mend a fault of the plant, its sensors or its cooling; how bad it is says `amount`.
+
+        Raises KeyError when there is none of that name, ValueError for an amount out of its range; what an
+        amount is say `plant.inject`, `sensors.inject` and `Thermal.inject`.
+        """
         if name in plant.FAULTS:
-            plant.inject(self.c, name, on)
+            plant.inject(self.c, name, on, amount, self.x)
         elif name in sensors.FAULTS:
-            sensors.inject(self.k, name, on)
+            sensors.inject(self.k, name, on, amount)
         else:
-            raise KeyError(name)
+            self.heat.inject(name, on, amount)
+
+    def readings(self) -> dict[str, float]:
+        """Slow quantities by name, as from a board's driver: temperatures in degrees Celsius, i_c in A."""
+        now = self.kernel.read("period")
+        periods = (now - self._read_at) & MASK
+        self._read_at = now
+        return self._readings.read(self.x, self.c, self.k, periods)
 
     def run(self, periods: int) -> None:
         """Run whole periods."""
+        if self.heat.feedback:
+            # Resistances follow every 10 ms.
+            part = max(1, round(0.01 / self.t_pwm))
+            while periods > part:
+                self._run(part)
+                self.readings()
+                periods -= part
+        self._run(periods)
+
+    def _run(self, periods: int) -> None:
         run, _ = _compiled(self.linked.program, not is_healthy(self.c, self.k))
         run(self._bench, periods)
 
@@ -138,3 +165,21 @@ class Loop:
         _, record = _compiled(self.linked.program, not is_healthy(self.c, self.k))
         record(self._bench, every, at, states, signals, found)
         return signals, found
+
+
+class LoopDriver:
+    """A loop as the driver that `eesm.drive` and `eesm.link` expect, as far as there is no port."""
+
+    name = "simulation"
+    waits = True  # periods wait for the main loop
+    silent = False
+    late = 0
+    skipped = 0
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.readings = loop.readings
+
+    def switch_off(self) -> None:
+        """Bridges off at once, whatever the kernel says."""
+        self.loop.latch[4] = 0

@@ -35,6 +35,13 @@ class Settable(Protocol):
     def set(self, name: str, value: float) -> float: ...
 
 
+class Forgetful(Settable, Protocol):
+    """One that also keeps parameters."""
+
+    def settings(self) -> dict[str, float]: ...
+    def erase(self) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Change:
     """One parameter that was changed."""
@@ -46,7 +53,7 @@ class Change:
     period: int  # device period at which the board had answered
     t: float  # device time in s, since the board started
     at: str  # UTC of this computer
-    why: str  # set, load FILE, undo, ...
+    why: str  # set, load FILE, undo, forget, ...
     port: str
     undoes: int | None = None  # group that this one takes back
 
@@ -117,8 +124,26 @@ def change(
                 drive.set(name, before[name])
             assert refusal is not None
             raise refusal
-    if not done:
-        return []
+    return _record(drive, before, done, why, undoes) if done else []
+
+
+def forget(drive: Forgetful) -> list[Change]:
+    """Let the drive forget what it keeps, which sets its parameters back; returns those that changed."""
+    before = drive.settings()
+    drive.erase()
+    after = drive.settings()
+    done = [(each.name, after[each.name], drive.now()) for each in differences(before, after)]
+    return _record(drive, before, done, "forget") if done else []
+
+
+def _record(
+    drive: Settable,
+    before: Mapping[str, float],
+    done: Iterable[tuple[str, float, int]],
+    why: str,
+    undoes: int | None = None,
+) -> list[Change]:
+    """Add what was `done` (name, value that the board holds, period) to the history, as one group."""
     past = history(drive.identity)
     group = past[-1].group + 1 if past else 1
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -17,7 +17,7 @@ from eesm.mailbox import Mailbox
 from eesm.parameters import SETTINGS
 from eesm.signals import STREAM_ROW, STREAM_ROWS
 from host_tools.client import Event, Identity
-from host_tools.loop import Loop
+from host_tools.loop import Loop, LoopDriver
 from host_tools.recording import Recording
 from host_tools.stream import Row
 from host_tools.units import Unit
@@ -85,7 +85,7 @@ class Simulation:
             self.loop.inject(name)
         kernel = self.loop.kernel
         self.mailbox = Mailbox(kernel)
-        self.drive = Drive(kernel, self.mailbox)
+        self.drive = Drive(kernel, self.mailbox, LoopDriver(self.loop))
         names = ("board", "unit", "firmware", "kernel_hash", "schema_hash")
         known = {name: kernel.identity[name] for name in names}
         self.identity = Identity(**known, interpreter="numba", bench=True, fast=True, port="simulation")

@@ -39,7 +39,8 @@ class VirtualDrive:
 
     `unit` is a name in boards/units, which is built first if need be, or a ready board folder.
     `seed` decides noise and the rotor's first angle, `faults` names what is wrong with the plant.
-    With `fast` time passes only when a client advances it.
+    With `fast` time passes only when a client advances it. `store` is the folder in which it keeps settings
+    over restarts; without one it keeps none, so that no drive finds what another one has left.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class VirtualDrive:
         faults: Sequence[str] = (),
         fast: bool = False,
         registry: Path | None = None,
+        store: Path | None = None,
     ) -> None:
         self.unit = unit
         self.seed = seed
         self.faults = tuple(faults)
         self.fast = fast
         self.registry = registry or registry_folder()
+        self.store = store
         self.port = ""
         self.pid = 0
         self.folder: Path | None = None
@@ -83,6 +86,16 @@ class VirtualDrive:
             command.append("--fast")
         if self.faults:
             command += ["--fault", ",".join(self.faults)]
+        if self.store is not None:
+            try:
+                self.store.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise VirtualDriveError(
+                    f"The folder {self.store} for kept settings cannot be made: {error.strerror}.",
+                    "name another one",
+                    USAGE,
+                ) from error
+            command += ["--store", str(self.store.absolute())]
         master, slave = os.openpty()
         try:
             # Raw from the start: every byte passes both ways, none has a meaning to the terminal.
@@ -217,11 +230,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", action="append", default=[], help="what is wrong with the plant")
     parser.add_argument("--fast", action="store_true", help="time passes only when a client advances it")
+    parser.add_argument("--store", type=Path, help="the folder in which settings are kept over restarts")
     parser.add_argument("--link", type=Path, help="also make this symbolic link to the port")
     arguments = parser.parse_args()
     # An end by SIGTERM takes the same way out as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    drive = VirtualDrive(arguments.unit, seed=arguments.seed, faults=arguments.fault, fast=arguments.fast)
+    drive = VirtualDrive(
+        arguments.unit,
+        seed=arguments.seed,
+        faults=arguments.fault,
+        fast=arguments.fast,
+        store=arguments.store,
+    )
     try:
         with drive:
             if arguments.link:

@@ -11,7 +11,7 @@ from boards.virtual import plant
 from eesm.drive import FAULT, OFF, READY, TICK_PERIODS, Drive
 from eesm.mailbox import Mailbox
 from host_tools.build import Linked, link_unit
-from host_tools.loop import Loop
+from host_tools.loop import Loop, LoopDriver
 from host_tools.units import Unit, load
 
 
@@ -42,7 +42,7 @@ class Bench:
         self.kernel = self.loop.kernel
         self.kernel.settings.update(settings or {})
         self.mailbox = Mailbox(self.kernel)
-        self.drive = Drive(self.kernel, self.mailbox)
+        self.drive = Drive(self.kernel, self.mailbox, LoopDriver(self.loop))
         self.x = self.loop.x
         self.host = True  # the host sends messages
         self.trace: list[tuple[int, float, float]] = []  # (state, torque, i_f) at every tick

@@ -9,6 +9,7 @@ from typing import Any
 
 from eesm import wire
 from eesm.drive import TICK_PERIODS, Drive
+from eesm.kept import Kept
 from eesm.link import Link
 from eesm.mailbox import Mailbox
 from eesm.telemetry import Telemetry
@@ -121,21 +122,24 @@ class Client:
 
 
 class Board:
-    """Main loop of a board in this process."""
+    """Main loop of a board in this process; `store` is the folder of kept settings."""
 
-    def __init__(self, folder: Path, unit: str = "a") -> None:
+    def __init__(self, folder: Path, unit: str = "a", store: Path | None = None) -> None:
         loaded, linked = linked_unit(unit)
         self.schema = linked.schema
         path = folder / "schema.json"
         path.write_text(json.dumps(linked.schema, separators=(",", ":")))
         self.loop = Loop(loaded, 1, {}, linked=linked)
         self.kernel = self.loop.kernel
+        kept = None if store is None else Kept(str(store), self.kernel)
         self.mailbox = Mailbox(self.kernel)
         self.driver = StepDriver(self.loop)
         self.drive = Drive(self.kernel, self.mailbox, self.driver)
         self.telemetry = Telemetry(self.kernel)
         self.port = Pipe()
-        self.link = Link(self.port, self.drive, self.telemetry, self.kernel.identity, str(path))
+        if kept is not None:
+            kept.tell(self.drive)
+        self.link = Link(self.port, self.drive, self.telemetry, self.kernel.identity, str(path), kept=kept)
         self.decoder = wire.Decoder()
         self.received: list[tuple[int, int, int, bytes]] = []  # frames that are not answers
 

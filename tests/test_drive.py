@@ -84,10 +84,21 @@ def test_a_wiring_mistake_is_named_before_torque_is_allowed(unit, fault, name):
         assert bench.i_f < 0.02 * bench.unit.motor.i_f_max
 
 
-def test_an_inverted_field_sensor_is_named():
-    bench = Bench("a", gain_error_i_f=-2.0)
+@pytest.mark.parametrize("unit", UNITS)
+def test_an_inverted_field_sensor_is_named_and_leaves_no_field(unit):
+    bench = Bench(unit, gain_error_i_f=-2.0)
     assert bench.arm() == FAULT
     assert bench.names() == ["FIELD_SHUNT_INVERTED"]
+    bench.run(0.05)
+    assert bench.i_f < 0.02 * bench.unit.motor.i_f_max
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("fault", ["adc_stuck_a", "adc_stuck_b"])
+def test_a_phase_sensor_that_is_stuck_at_rest_is_named_before_torque(unit, fault):
+    bench = Bench(unit, faults=(fault,))
+    assert bench.arm() == FAULT
+    assert bench.names() == ["WIRING_UNCLEAR"]
 
 
 def test_an_open_motor_cable_is_named():
@@ -246,6 +257,21 @@ def test_a_setpoint_is_taken_at_its_period():
     bench.run(0.004)
     assert bench.kernel.si("w_m_set") == pytest.approx(100, abs=0.1)
     assert bench.kernel.read("mailbox_period") == due
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_stop_at_top_speed_is_in_order(unit):
+    """There the optimum has an i_d of more than 5 % of i_max without any torque."""
+    bench = Bench(unit).ready()
+    bench.loop.c[plant.HELD] = 1.0
+    for k in range(400):
+        bench.x[plant.W_M] = k / 400 * 0.9 * bench.kernel.settings["w_m_max"]
+        bench.run(0.002)
+    bench.drive.set_torque(0.1 * bench.unit.limits.torque_max)
+    bench.run(0.1)
+    bench.drive.stop()
+    bench.run_to(OFF, within=1.0)
+    assert bench.names() == []
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -616,3 +642,25 @@ def test_an_encoder_that_dies_between_two_looks_is_named(apart, died):
         bench.drive.tick()
         bench.mailbox.pump()
     assert {"ENCODER_LOST", "PHASE_OVERCURRENT"} & set(bench.names()), bench.story()
+
+
+def test_a_slow_slope_leaves_no_torque_for_the_next_arming():
+    """Found by the exhaustive search: a stop while the field rises asks for the torque that is left."""
+    bench = Bench("a").ready()
+    bench.drive.set_torque(6.0)
+    bench.run(0.05)
+    bench.drive.set_setting("torque_slew", 0.1)
+    bench.run(0.05)
+    bench.drive.fail("FIELD_OPEN", "tried by a test")
+    bench.x[plant.BRAKE_TORQUE] = 20.0
+    bench.run(0.4)
+    bench.x[plant.BRAKE_TORQUE] = 0.0
+    bench.drive.clear()
+    bench.run(0.05)
+    bench.drive.arm()
+    bench.run_to(states.FIELD_UP)
+    bench.run(0.007)
+    bench.drive.stop()
+    bench.trace.clear()
+    bench.run(0.1)
+    assert max(abs(torque) for _, torque, _ in bench.trace) < 0.02 * bench.unit.limits.torque_max

@@ -2,6 +2,7 @@
 
 import pytest
 
+from boards.virtual import plant
 from eesm import drive as states
 from tests.drive_bench import Bench
 
@@ -48,3 +49,19 @@ def test_a_loop_that_is_always_late_ends_in_a_named_fault():
             break
     assert bench.names() == ["STARTUP_LATE"], bench.story()
     assert f"disturbed {states.TRIES} times" in bench.story()
+
+
+@pytest.mark.parametrize("unit", ["a", "b", "c"])
+def test_a_late_loop_stretches_no_test_voltage(unit):
+    """A test voltage ends with its measurement: the current stays that of a pulse."""
+    usual, late = [], []
+    for currents, gap in ((usual, 0), (late, 400)):
+        bench = Bench(unit)
+        bench.drive.arm()
+        while bench.drive.state in (states.OFFSETS, states.WIRING) and len(currents) < 2000:
+            _, truths = bench.loop.record(states.TICK_PERIODS + gap, (), (plant.I_A, plant.I_B))
+            currents.append(float(abs(truths).max()))
+            bench.drive.host_seen()
+            bench.drive.tick()
+            bench.mailbox.pump()
+    assert max(late) < 1.1 * max(usual)

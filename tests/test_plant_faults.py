@@ -33,12 +33,16 @@ def balance(x: list[float], c: list[float]) -> Callable[[], float]:
     return tell
 
 
-def turning(name: str, share: float, i_q: float = 0.2, **options: Any) -> tuple[list, list, Any, float, float]:
+def turning(
+    name: str, share: float, i_q: float = 0.2, **options: Any
+) -> tuple[list, list, Any, float, float]:
     """(x, c, unit, i_f, w_m) at a held share of the top speed, with i_q as a share of i_max."""
     unit = load(name)
     w_m = share * unit.limits.w_m_max
     x, c, _ = build(name, held=1, w_m=w_m, **options)
-    i_f = min(0.5 * unit.motor.i_f_max, 0.35 * unit.dc_link.u_nominal / (w_m * unit.motor.pole_pairs * unit.motor.M))
+    i_f = min(
+        0.5 * unit.motor.i_f_max, 0.35 * unit.dc_link.u_nominal / (w_m * unit.motor.pole_pairs * unit.motor.M)
+    )
     set_currents(x, c, 0.0, i_q * unit.motor.i_max, i_f)
     return x, c, unit, i_f, w_m
 
@@ -49,7 +53,7 @@ def off(x: list[float], c: list[float], periods: int, field: int = 0) -> None:
         run_period(x, c, 0, 0, 0, field, 2 if field else 0)
 
 
-# --- all of them ------------------------------------------------------------------------------------------
+# --- all of them -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(P.FAULTS))
@@ -94,7 +98,7 @@ def test_amounts_are_checked() -> None:
         inject(c, "rain")
 
 
-# --- field ------------------------------------------------------------------------------------------------
+# --- field -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "c_saturated"])
@@ -164,7 +168,7 @@ def test_an_exciter_stuck_low_cannot_reverse_the_field(kind: str, gate: int) -> 
     assert x[P.U_F] == pytest.approx(48, rel=0.02)
 
 
-# --- phases ---------------------------------------------------------------------------------------------------
+# --- phases ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c", "c_saturated"])
@@ -287,7 +291,7 @@ def test_a_ground_fault_is_seen_by_the_third_sensor_only() -> None:
     assert x[P.I_GROUND] == 0
 
 
-# --- link ------------------------------------------------------------------------------------------------------
+# --- link ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c", "c_saturated"])
@@ -321,7 +325,7 @@ def test_active_short_circuit_settles_where_the_formula_says(name: str) -> None:
     """i_d = -w^2*L_q*psi_f/(R^2 + w^2*L_d*L_q), i_q = -R*w*psi_f/(...), with a constant field current."""
     unit = load(name)
     m = unit.motor
-    x, c, _ = build(name, held=1, w_m=0.5 * unit.limits.w_m_max, **QUIET, **{"exciter_kind": "half_bridge"})
+    x, c, _ = build(name, held=1, w_m=0.5 * unit.limits.w_m_max, **QUIET, exciter_kind="half_bridge")
     i_f = 0.3 * m.i_f_max
     set_currents(x, c, 0.0, 0.0, i_f)
     w = x[P.W_M] * m.pole_pairs
@@ -335,7 +339,7 @@ def test_active_short_circuit_settles_where_the_formula_says(name: str) -> None:
 
 
 def test_load_dump_is_ended_by_the_active_short_circuit() -> None:
-    """The link rises by P/(C*U) until the low switches close, and then no more; energy balances throughout."""
+    """The link rises by P/(C*U) until the low switches close, then no more; energy balances throughout."""
     x, c, unit, i_f, w_m = turning("c", 0.5, -0.3)
     drive(x, c, 40, *steady(unit, 0.0, -0.3 * unit.motor.i_max, i_f, w_m))
     inject(c, "battery_lost")
@@ -396,16 +400,22 @@ def test_a_sagging_supply_and_its_return() -> None:
     assert x[P.U_DC] == pytest.approx(unit.dc_link.battery_emf)
 
 
-# --- engines ---------------------------------------------------------------------------------------------------
+# --- engines ---------------------------------------------------------------------------------------------
 
 
 def faulty_run(x: Any, c: Any, step: Callable[..., None], inject_one: Callable[..., None]) -> list[float]:
     """State after every fault in turn, in each mode of the bridges."""
     r = 1
     turn = 0
-    for name in (
-        "exciter_stuck exciter_stuck_low field_shorted phase_open phase_shorted ground_fault supply_sag".split()
-    ):
+    for name in [
+        "exciter_stuck",
+        "exciter_stuck_low",
+        "field_shorted",
+        "phase_open",
+        "phase_shorted",
+        "ground_fault",
+        "supply_sag",
+    ]:
         inject_one(c, name, True, None, x)
         for _ in range(90):
             r = P.shuffle(r)

@@ -467,6 +467,39 @@ def test_the_watchdog_is_fed_only_while_periods_pass(chip, driver) -> None:
     assert pins_held(chip), "the interrupt is silent"
 
 
+def test_a_pause_ends_periods_and_watchdog_and_what_it_tripped_is_forgotten(chip, driver) -> None:
+    driver.pause()
+    driver.resume()  # before the start there is nothing that could rest
+    started(driver, chip)
+    put(chip, drive_state=1)
+    driver.poll()
+    assert not pins_held(chip)
+    put(chip, drive_state=0, gate_enable=0)
+    chip.memory.writes.clear()
+    driver.pause()
+    assert pins_held(chip)
+    watchdog = chip.memory.writes.index((0x4005B000, 1 << 30))
+    assert chip.memory.writes.index((ENABLE, 0)) > watchdog
+    # No sign of life comes meanwhile, and much time passes.
+    chip.memory.words[PIO1_IRQ] = 64
+    ticks = driver.fake_time.ticks_ms()
+    driver.fake_time.ticks_ms = lambda: ticks + 300
+    chip.memory.writes.clear()
+    driver.resume()
+    assert chip.memory[PIO1_IRQ] == 0
+    forgotten = chip.memory.writes.index((PIO1_IRQ, 0xC0))
+    assert chip.memory.writes.index((ENABLE, 0b10001111)) > forgotten, "the chain would fetch the flag"
+    driver.poll()
+    assert not driver.silent and pins_held(chip)
+    fed = Wdt.made[-1].fed
+    chip.block[0] += 20
+    driver.poll()
+    assert Wdt.made[-1].fed == fed, "the watchdog rests until the next arming"
+    put(chip, drive_state=1)
+    driver.poll()
+    assert len(Wdt.made) == 2 and not pins_held(chip)
+
+
 def test_hardware_forgets_a_trip_when_the_kernel_has_latched_it_and_the_pin_is_good(chip, driver) -> None:
     started(driver, chip)
     put(chip, drive_state=7)

@@ -143,6 +143,145 @@ def test_lost_encoder_stands_still_and_reversed_one_counts_back() -> None:
     assert (raw[4] - first) % 65536 in (65536 - 41, 65536 - 40)
 
 
+@pytest.mark.parametrize(("name", "n"), [("gain_a", 0), ("gain_b", 1)])
+def test_a_gain_drifts(name: str, n: int) -> None:
+    y, k, raw = build(**CLEAN)
+    values = [10.0, -20.0, 1.0, 48.0, 0.0]
+    right = look(values, y, k, raw)
+    for amount, factor in ((None, 1.3), (-0.5, 0.5), (0.1, 1.1)):
+        inject(k, name, True, amount)
+        wrong = look(values, y, k, raw)
+        assert wrong[n] - 2048 == pytest.approx(factor * (right[n] - 2048), abs=1)
+        assert wrong[:n] + wrong[n + 1 :] == right[:n] + right[n + 1 :]
+    inject(k, "shunt_inverted_" + name[-1])
+    assert look(values, y, k, raw)[n] - 2048 == pytest.approx(-1.1 * (right[n] - 2048), abs=1)
+    inject(k, "shunt_inverted_" + name[-1], False)
+    inject(k, name, False)
+    assert look(values, y, k, raw) == right
+
+
+@pytest.mark.parametrize(("name", "n"), [("offset_a", 0), ("offset_b", 1), ("offset_f", 2)])
+def test_a_zero_moves(name: str, n: int) -> None:
+    y, k, raw = build(**CLEAN)
+    values = [10.0, -20.0, 1.0, 48.0, 0.0]
+    right = look(values, y, k, raw)
+    for amount, counts in ((None, 200), (-35.0, -35)):
+        inject(k, name, True, amount)
+        assert [a - b for a, b in zip(look(values, y, k, raw), right, strict=True)] == [
+            counts if m == n else 0 for m in range(5)
+        ]
+    inject(k, name, False)
+    assert look(values, y, k, raw) == right
+
+
+@pytest.mark.parametrize("options", [{}, sensors.PICO])
+@pytest.mark.parametrize(("name", "n"), [("range_a", 0), ("range_b", 1), ("range_f", 2), ("range_u", 3)])
+def test_a_channel_leaves_its_range(name: str, n: int, options: dict[str, Any]) -> None:
+    y, k, raw = build(**options)
+    same_y, same_k, same = build(**options)
+    values = [10.0, -20.0, 1.0, 48.0, 0.0]
+    for amount, count in ((None, 4095), (0.0, 0)):
+        inject(k, name, True, amount)
+        for _ in range(50):
+            found, right = look(values, y, k, raw), look(values, same_y, same_k, same)
+            assert found[n] == count
+            assert found[:n] + found[n + 1 :] == right[:n] + right[n + 1 :]
+    inject(k, name, False)
+    assert look(values, y, k, raw) == look(values, same_y, same_k, same)
+
+
+def test_stuck_voltage_keeps_its_last_count() -> None:
+    y, k, raw = build(**CLEAN)
+    first = look([5.0, 5.0, 1.0, 48.0, 0.0], y, k, raw)
+    inject(k, "adc_stuck_u")
+    later = look([9.0, 9.0, 2.0, 40.0, 0.1], y, k, raw)
+    assert later[3] == first[3] and later[0] != first[0]
+    inject(k, "adc_stuck_u", False)
+    assert look([9.0, 9.0, 2.0, 40.0, 0.1], y, k, raw)[3] == pytest.approx(40 / 75 * 4096, abs=1)
+
+
+@pytest.mark.parametrize("absolute", [0, 1])
+@pytest.mark.parametrize("amount", [None, -100.0])
+def test_an_encoder_jumps_once(absolute: int, amount: float | None) -> None:
+    """By electrical degrees: a sixth of a pole pair's share of the counts, and back when it is mended."""
+    y, k, raw = build(encoder_absolute=absolute)
+    settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+    before = raw[4]
+    counts = round(4096 / 2 * (60 if amount is None else amount) / 360)
+    wrap = 4096 if absolute else 65536
+    inject(k, "encoder_jumped", True, amount)
+    for _ in range(3):
+        moved = (turn(y, k, raw, [0.3])[0] - before + wrap // 2) % wrap - wrap // 2
+        assert moved == pytest.approx(counts, abs=1)
+    inject(k, "encoder_jumped", False)
+    assert turn(y, k, raw, [0.3])[0] == before
+
+
+@pytest.mark.parametrize("absolute", [0, 1])
+@pytest.mark.parametrize("backwards", [0, 1])
+@pytest.mark.parametrize("amount", [None, 0.1, -0.2])
+def test_an_encoder_slips_as_it_turns(absolute: int, backwards: int, amount: float | None) -> None:
+    """Ten turns less their share; nothing at standstill; what is lost stays lost."""
+    share = 0.02 if amount is None else amount
+    y, k, raw = build(encoder_absolute=absolute, encoder_reversed=backwards)
+    settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+    inject(k, "encoder_slips", True, amount)
+    start = turn(y, k, raw, [0.3] * 20)[-1]
+    assert start == raw[4]
+    path = turn(y, k, raw, [0.3 + i / 100 for i in range(1001)] + [0.3])
+    wrap = 4096 if absolute else 65536
+    expected = (-1 if backwards else 1) * 10 * 4096 * (1 - share)
+    assert (path[-1] - start - expected + wrap / 2) % wrap - wrap / 2 == pytest.approx(0, abs=1.01)
+    inject(k, "encoder_slips", False)
+    after = turn(y, k, raw, [0.3 + i / 100 for i in range(101)])
+    moved = (after[-1] - path[-1] + wrap // 2) % wrap - wrap // 2
+    assert abs(moved) == pytest.approx(0 if absolute else 4096, abs=1)
+
+
+@pytest.mark.parametrize("absolute", [0, 1])
+def test_a_noisy_encoder_counts_what_is_not_there(absolute: int) -> None:
+    """Up to 20 counts in each period: an incremental one walks away with them, an absolute one does not."""
+    y, k, raw = build(encoder_absolute=absolute)
+    settle([0.0, 0.0, 0.0, 48.0, 0.3], y, k, raw)
+    before = raw[4]
+    inject(k, "encoder_noisy")
+    path = np.array(turn(y, k, raw, [0.3] * 2000))
+    path = (path - before + 32768) % 65536 - 32768
+    steps = np.diff(path)
+    assert np.abs(steps).max() <= (41 if absolute else 21)
+    assert (np.abs(path).max() <= 21) == bool(absolute)
+    assert steps.std() == pytest.approx(11.8 * (2**0.5 if absolute else 1), rel=0.1)
+    inject(k, "encoder_noisy", False)
+    rest = turn(y, k, raw, [0.3] * 3)
+    assert len(set(rest)) == 1
+    if absolute:
+        assert rest[0] == pytest.approx(before, abs=1)
+
+
+def test_amounts_of_sensor_faults_are_checked() -> None:
+    _, k, _ = build()
+    with pytest.raises(ValueError, match=r"amount of range_a is 5000, the count that it reads; .* 0 .. 4095"):
+        inject(k, "range_a", True, 5000.0)
+    with pytest.raises(ValueError, match="adc_stuck_a takes no amount; those that do: encoder_jumped"):
+        inject(k, "adc_stuck_a", True, 1.0)
+
+
+@pytest.mark.parametrize("absolute", [0, 1])
+def test_faulty_converter_is_the_same_compiled(absolute: int) -> None:
+    _, compiled = compile_plant()
+    y, k, raw = build("b", encoder_absolute=absolute)
+    fast_y, fast_k, fast_raw = np.array(y, dtype=np.int64), np.array(k), np.zeros(5, dtype=np.int64)
+    for n in range(100 * len(sensors.FAULTS)):
+        name = sensors.FAULTS[n // 100]
+        if n % 100 in (0, 80):
+            inject(k, name, n % 100 == 0)
+            inject(fast_k, name, n % 100 == 0)
+        values = [20 * np.sin(0.3 * n), 25 * np.sin(0.3 * n + 2), 0.003 * n, 40.0, n / 170 % 1.0]
+        compiled(np.array(values), fast_y, fast_k, fast_raw)
+        assert look(values, y, k, raw) == fast_raw.tolist()
+    assert k == fast_k.tolist()
+
+
 def test_every_fault_has_a_name_that_injects() -> None:
     for name in sensors.FAULTS:
         before = build()[1]

@@ -146,11 +146,12 @@ def test_quitting_and_a_hang_up_end_the_main_loop():
 
 
 def test_arguments_are_read_and_wrong_ones_refused_with_what_is_known():
-    assert parse([]) == (False, 1, [])
-    assert parse(["--fast", "--seed", "9", "--fault", "exciter_open,encoder_reversed"]) == (
+    assert parse([]) == (False, 1, [], None)
+    assert parse(["--fast", "--seed", "9", "--fault", "exciter_open,encoder_reversed", "--store", "x"]) == (
         True,
         9,
         ["exciter_open", "encoder_reversed"],
+        "x",
     )
     with pytest.raises(ValueError, match="no fault of the virtual board is called smoke; known: adc_stuck_a"):
         parse(["--fault", "smoke"])
@@ -158,3 +159,53 @@ def test_arguments_are_read_and_wrong_ones_refused_with_what_is_known():
         parse(["--sed", "9"])
     with pytest.raises(ValueError, match="unknown argument --seed"):
         parse(["--seed"])
+
+
+def test_faults_come_with_an_amount_and_reach_plant_sensors_and_heat():
+    driver, _ = make_driver("--fast", "--fault", "stator_sensor_broken,phase_open")
+    assert driver.c[plant.PHASE_OPEN] == 1
+    readings = driver.readings()
+    assert readings["temperature_stator"] != readings["temperature_stator"]  # nan
+    driver.inject("supply_sag", True, 0.25)
+    assert driver.c[plant.EMF] == pytest.approx(36)
+    driver.inject("range_u", True, 100)
+    driver.run(1)
+    assert driver.raw[3] == 100
+    with pytest.raises(ValueError, match="amount of gain_a is 9"):
+        driver.inject("gain_a", True, 9)
+    with pytest.raises(KeyError):
+        driver.inject("rain")
+
+
+def test_the_driver_warms_with_its_losses_by_the_periods_that_passed():
+    driver, kernel = make_driver("--fast")
+    driver.readings()
+    driver.x[plant.E_COPPER_S] += 7.3
+    driver.run(200)
+    found = driver.readings()
+    # 7.3 J into 73 J/K; 10 ms are nothing against its time constant.
+    assert found["temperature_stator"] == pytest.approx(25.1, abs=0.005)
+    kernel.block[kernel.offset["period"]] = (1 << 30) - 1
+    driver.run(200)
+    assert driver.readings()["temperature_stator"] > 20
+
+
+def test_a_faulty_drive_and_a_faulty_loop_give_the_same_words():
+    """The loop takes its other compiled half while a fault acts, and goes back."""
+    driver, kernel = make_driver("--fast", "--seed", "7")
+    unit, linked = linked_unit("a")
+    loop = Loop(unit, 7, linked=linked)
+    for block in (kernel.block, loop.block):
+        block[kernel.offset["bridge_mode"]] = 2
+        block[kernel.offset["field_mode"]] = 1
+        block[kernel.offset["i_f_set"]] = 3000
+        block[kernel.offset["i_q_set"]] = 500
+    for name in ("exciter_stuck_low", "phase_open", "encoder_slips", "encoder_noisy", "ground_fault"):
+        for on in (True, False):
+            driver.inject(name, on)
+            loop.inject(name, on)
+            driver.run(100)
+            loop.run(100)
+            assert list(kernel.block) == list(loop.block)
+            assert list(driver.x) == list(loop.x)
+            assert list(driver.k) == list(loop.k)

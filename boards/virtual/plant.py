@@ -189,7 +189,7 @@ N_REF_0 = const(79)
 R_ON = const(80)  # Ohm, of the switches: part of R_S
 _C_SIZE = const(81)
 
-# A compiler may make a second `run_period` with 0 here, for a plant that is not FAULTY (host_tools.jitted does).
+# `host_tools.jitted` makes a second `run_period` with 0 here, for a plant that is not FAULTY.
 MAY_FAIL = const(1)
 
 _INV_SQRT3 = 0.5773502691896258
@@ -1176,7 +1176,7 @@ def inject(c, name, on=True, amount=None, x=None):
                        any field).  That the shorted turns damp is left out.
     phase_open         cable a is off: its current ends in an arc within a period
     phase_shorted      H, 1 % of L_q: legs a and b connected at the bridge by that inductance and R_s/2, so
-                       their current rises by (u_a - u_b)/L; with the bridge off it carries what the emf drives
+                       their current rises by (u_a - u_b)/L; with the bridge off the emf drives it
     ground_fault       Ohm, for a tenth of i_max at half the link: from leg c to the link's negative rail,
                        behind the sensors of a and b; only while the bridge switches
     battery_lost       the link's capacitor (and its clamp, if there is one) is alone

@@ -11,10 +11,10 @@ codes as wide as ten (erratum E11: 512, 1536, 2560, 3584; all others are narrowe
 channels that are taken one after the other.
 """
 
-from boards.virtual.plant import (  # pyright: ignore[reportAttributeAccessIssue]
+from boards.virtual.plant import (
     MAY_FAIL,
     check_amount,
-    const,
+    const,  # pyright: ignore[reportAttributeAccessIssue]
     micropython,
     shuffle,
 )
@@ -33,7 +33,7 @@ COUNTS = const(13)  # counts a turn, negative: counts backwards
 _ABSOLUTE = const(14)
 STUCK = const(15)  # bits: 1, 2, 4, 8 a channel that stays, 16 the encoder; 32 the encoder is upset
 UPSET = const(32)
-_NOISE = const(16)  # 128 samples of the normal distribution
+NOISE = const(16)  # 128 samples of the normal distribution
 _SKEW = const(144)  # periods from one channel to the next, 0: all at once
 _SPUR = const(145)  # counts by which the four codes are too wide, 0: none is
 _STRETCH = const(146)  # counts of all other codes a count
@@ -112,7 +112,7 @@ def sample(x, y, k, raw):
             # later than channel 0, along the slope of the last period
             value = value + (value - k[_LAST + n]) * skew * n
             k[_LAST + n] = x[n]
-        level = value * k[3 * n] + k[3 * n + 1] + k[3 * n + 2] * k[_NOISE + (bits & 127)]
+        level = value * k[3 * n] + k[3 * n + 1] + k[3 * n + 2] * k[NOISE + (bits & 127)]
         if spur != 0.0:
             # 512 codes to either side of the middle is a wide one, 1024 further another
             away = level - 2048.0
@@ -193,8 +193,8 @@ def make_sensors(plant, seed=0, options=None):
         k[_SIGN + n] = 1.0
         _set_channel(k, n)
     for n in range(64):
-        k[_NOISE + 64 + n] = _normal((64.5 + n) / 128)
-        k[_NOISE + 63 - n] = -k[_NOISE + 64 + n]
+        k[NOISE + 64 + n] = _normal((64.5 + n) / 128)
+        k[NOISE + 63 - n] = -k[NOISE + 64 + n]
     k[_SEEN] = -1.0
     k[_POLE_PAIRS] = float(values["pole_pairs"])
     r = shuffle(shuffle(seed + 12345))
@@ -282,7 +282,7 @@ def inject(k, name, on=True, amount=None):
     adc_stuck_a, _b, _f, _u  the channel keeps the count it had
     encoder_reversed      counts the other way
     encoder_lost          no count comes any more
-    encoder_jumped        electrical degrees, 60, by which it is at once ahead of the rotor, until the fault ends
+    encoder_jumped        electrical degrees, 60, by which it is ahead of the rotor at once, until it ends
     encoder_slips         share, 0.02, of its counts that is lost as the shaft turns; they stay lost
     encoder_noisy         counts, 20: as many, at most, come or go by chance in each period; an incremental
                           encoder keeps them

@@ -46,6 +46,7 @@ class Rp2040Driver:
 
     name = "rp2040"
     waits = False  # periods do not wait for the main loop
+    store = "."  # the folder of kept settings
 
     def __init__(self, unit, arguments=(), port=None):
         self._board = unit["board"]
@@ -114,6 +115,7 @@ class Rp2040Driver:
         self._started = True
         first = self.block[self._period]
         self.block[offset["period_check"]] = -first & MASK  # the counter will stand there at the first one
+        self._slices = slices
         pwm.start(slices)
         time.sleep_ms(2)
         self._seen = self.block[self._period]
@@ -141,6 +143,24 @@ class Rp2040Driver:
     def switch_off(self):
         """Bridges off at once, whatever the kernel says."""
         self._safety.switch_off()
+
+    def pause(self):
+        """Bridges off, no periods, the watchdog at rest until the next arming: the flash may be written.
+
+        That takes the processor from the interrupt for up to 0.4 s at a time.  `resume` goes on with the
+        period that this one ends in.
+        """
+        if self._started:
+            self._safety.rest()
+            pwm.stop()
+            time.sleep_ms(1)  # what was converted when the slices stopped is through
+
+    def resume(self):
+        """Let periods come again after `pause`."""
+        if self._started:
+            self._safety.forget_trips()  # no sign of life was given
+            self._seen_ms = time.ticks_ms()
+            pwm.start(self._slices)
 
     def alive(self):
         """False when told to quit; an unplugged cable is no reason to leave."""

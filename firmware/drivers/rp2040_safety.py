@@ -152,9 +152,13 @@ class Safety:
             mem32[_FLAGS] = TRIPS
             pio.execute(pio.PIO1, BEAT, BEAT_AT)
 
-    def stop(self):
-        """Off for good: the state machines halt and the watchdog rests, so that a prompt lives on."""
+    def rest(self):
+        """Bridges off, and no watchdog until they go live again."""
         self.switch_off()
-        pio.stop(pio.PIO1)
         mem32[_WATCHDOG_CLEAR] = _WATCHDOG_ENABLE
         self._watchdog = None
+
+    def stop(self):
+        """Off for good: the state machines halt and the watchdog rests, so that a prompt lives on."""
+        self.rest()
+        pio.stop(pio.PIO1)

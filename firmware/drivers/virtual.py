@@ -8,7 +8,7 @@ in lock step (`--fast`).  A process that falls behind drops wall time, never per
 
 import time
 
-from boards.virtual import plant, sensors
+from boards.virtual import plant, sensors, thermal
 from eesm.cyclic import MASK, signed
 from eesm.drive import TICK_PERIODS
 
@@ -40,13 +40,14 @@ ticks_diff = getattr(time, "ticks_diff", None) or (lambda a, b: a - b)
 
 
 def parse(arguments):
-    """(fast, seed, fault names) of main.py's arguments; ValueError for others.
+    """(fast, seed, fault names, folder of kept settings) of main.py's arguments; ValueError for others.
 
     --fast               periods run only when granted by `advance`
     --seed N             noise, offsets and the rotor's first angle
     --fault NAME[,NAME]  what is wrong with the machine or its sensors
+    --store FOLDER       where settings are kept; without it none are
     """
-    fast, seed, faults = False, 1, []
+    fast, seed, faults, store = False, 1, [], None
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -56,15 +57,19 @@ def parse(arguments):
             seed = int(rest.pop(0))
         elif word == "--fault" and rest:
             faults += rest.pop(0).split(",")
+        elif word == "--store" and rest:
+            store = rest.pop(0)
         else:
-            raise ValueError("unknown argument %s; known: --fast, --seed N, --fault NAME[,NAME]" % word)
-    known = sorted(list(plant.FAULTS) + list(sensors.FAULTS))
+            raise ValueError(
+                "unknown argument %s; known: --fast, --seed N, --fault NAME[,NAME], --store FOLDER" % word
+            )
+    known = sorted(list(plant.FAULTS) + list(sensors.FAULTS) + list(thermal.FAULTS))
     for name in faults:
         if name not in known:
             raise ValueError(
                 "no fault of the virtual board is called %s; known: %s" % (name, ", ".join(known))
             )
-    return fast, seed, faults
+    return fast, seed, faults, store
 
 
 class VirtualDriver:
@@ -75,10 +80,13 @@ class VirtualDriver:
     silent = False  # its periods cannot stop while its main loop runs
 
     def __init__(self, unit, arguments=(), port=None):
-        self.fast, seed, faults = parse(arguments)
+        self.fast, seed, faults, self.store = parse(arguments)
         options = unit["plant"]
         self.x, self.c = plant.make_plant(options, seed)
         self.y, self.k = sensors.make_sensors(options, seed)
+        self.heat = thermal.Thermal(options)
+        self._readings = thermal.Readings(options, self.heat, 1 / options["f_pwm"])
+        self._read_at = 0  # period of the last readings
         for name in faults:
             self.inject(name)
         self.raw = [0] * 5
@@ -145,12 +153,24 @@ class VirtualDriver:
             place -= 1
         self.loads.insert(place, (due, torque))
 
-    def inject(self, name, on=True):
-        """Make or mend a fault; KeyError when there is none of that name."""
+    def inject(self, name, on=True, amount=None):
+        """Make or mend a fault of plant, sensors or cooling; how bad it is says `amount`, see their `inject`.
+
+        Raises KeyError when there is none of that name, ValueError for an amount out of its range.
+        """
         if name in plant.FAULTS:
-            plant.inject(self.c, name, on)
+            plant.inject(self.c, name, on, amount, self.x)
+        elif name in sensors.FAULTS:
+            sensors.inject(self.k, name, on, amount)
         else:
-            sensors.inject(self.k, name, on)
+            self.heat.inject(name, on, amount)
+
+    def readings(self):
+        """Slow quantities by name: temperatures in degrees Celsius, i_c in A of a third phase sensor."""
+        now = self.block[self._period]
+        periods = (now - self._read_at) & MASK
+        self._read_at = now
+        return self._readings.read(self.x, self.c, self.k, periods)
 
     # --- time -----------------------------------------------------------------------------------------
 

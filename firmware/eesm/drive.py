@@ -237,7 +237,7 @@ class Drive:
                 HOLDS, "u_dc is %.1f V, at least %.1f V are needed; switch the supply on" % (u_dc, lowest)
             )
         # The sensor's offset is not known yet, hence the wide limit.
-        i_f, allowed = self.si("i_f"), 0.1 * self.settings["i_f_max"]
+        i_f, allowed = abs(self.si("i_f")), 0.1 * self.settings["i_f_max"]
         if i_f > allowed:
             raise Refused(
                 HOLDS, "the field carries %.2f A, %.2f A are allowed; wait until it is down" % (i_f, allowed)
@@ -269,7 +269,7 @@ class Drive:
             raise Refused(WRONG_STATE, "no fault is latched")
         if self.kernel.failure is not None:
             raise Refused(HOLDS, "%s; load the board folder again and restart" % self.kernel.failure[1])
-        i_f, safe = self.si("i_f"), self.si("i_f_safe")
+        i_f, safe = abs(self.si("i_f")), self.si("i_f_safe")
         if i_f > safe:
             raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))
         cause = self._cause_now()
@@ -433,13 +433,9 @@ class Drive:
         """Note what the kernel has latched since the last look."""
         word = self.read("faults") & ~ASKED
         if word & ~self.fault_word():
-            first = not self.latched
+            if not self.latched:
+                self._latch(self.read("fault_first") & ~ASKED, self.read("fault_period"))
             self._latch(word, self.now)
-            if first:
-                self.first_faults, self.first_period = (
-                    self.read("fault_first") & ~ASKED,
-                    self.read("fault_period"),
-                )
             if self.state != FAULT:
                 self._enter(FAULT)
 
@@ -679,9 +675,10 @@ class Drive:
             self.mailbox.knock()
 
     def _tick_stopping(self):
+        """Wait for i_q: an i_d without torque may be part of the optimum, and ends while the field falls."""
         limit = 0.05 * self.settings["i_max"]
-        current = sqrt(self.si("i_d") ** 2 + self.si("i_q") ** 2)
-        if self.read("torque_ref") == 0 and current < limit:
+        i_q = abs(self.si("i_q"))
+        if self.read("torque_ref") == 0 and i_q < limit:
             self._good += 1
             if self._good >= 3:
                 self._enter(FIELD_DOWN)
@@ -690,7 +687,7 @@ class Drive:
         if not self.wait(self._until):
             raise Failed(
                 "CURRENT_NOT_ZERO",
-                "the stator still carries %.1f A, %.1f A are allowed; the bridge opens" % (current, limit),
+                "i_q is still %.1f A, %.1f A are allowed; the bridge opens" % (i_q, limit),
             )
 
     def _field_deadline(self):
@@ -699,7 +696,7 @@ class Drive:
         And 0.1 s for a board that collects garbage before the letter has left.
         """
         self._field_looked = self.now
-        i_f, safe = max(self.si("i_f"), 0.0), self.si("i_f_safe")
+        i_f, safe = abs(self.si("i_f")), self.si("i_f_safe")
         seconds = 2 * fall_time(self.settings, self.exciter_voltage(), i_f, 0.9 * safe) + 0.1
         return self.now + round(seconds * self.settings["f_pwm"])
 
@@ -711,7 +708,7 @@ class Drive:
         return not self.wait(self._field_until)
 
     def _tick_field_down(self):
-        if self.read("i_f") <= self.read("i_f_safe"):
+        if abs(self.read("i_f")) <= self.read("i_f_safe"):
             self._good += 1
             if self._good >= 3:
                 self._enter(OFF)
@@ -740,7 +737,7 @@ class Drive:
                 self._clearing = False
             return
         number = number_of("FIELD_NOT_DOWN")
-        if self.read("i_f") <= self.read("i_f_safe"):
+        if abs(self.read("i_f")) <= self.read("i_f_safe"):
             if self._good == 0:
                 self._event("found", "field is down")
             self._good = 1

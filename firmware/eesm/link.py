@@ -41,6 +41,8 @@ GUARDED = (
     wire.STREAM_SETUP,
     wire.CAPTURE_SETUP,
     wire.LEAVE,
+    wire.SAVE,
+    wire.ERASE,
 )
 # What needs a session only.
 BENCH = (wire.BENCH_LOAD, wire.BENCH_ADVANCE, wire.BENCH_QUIT)
@@ -85,16 +87,17 @@ class Link:
 
     `port` has read(n) -> bytes and write(buffer, at, end) -> number of the bytes from `at` up to `end`
     that it took; neither waits.
-    `identity` is that of unit.json, `schema` the path of schema.json.
+    `identity` is that of unit.json, `schema` the path of schema.json, `kept` the way to kept settings.
     """
 
-    def __init__(self, port, drive, telemetry, identity, schema="schema.json"):
+    def __init__(self, port, drive, telemetry, identity, schema="schema.json", kept=None):
         self.port = port
         self.drive = drive
         self.mailbox = drive.mailbox
         self.telemetry = telemetry
         self.identity = identity
         self.schema = schema
+        self.kept = kept
         self.decoder = wire.Decoder()
         self.refused = 0
         self.owner = 0  # token of the session that armed the drive
@@ -133,6 +136,9 @@ class Link:
             wire.CAPTURE_STATUS: self._capture_status,
             wire.CAPTURE_FETCH: self._capture_fetch,
             wire.LEAVE: self._leave,
+            wire.SAVE: lambda fields, tail: self._ask_keeper("save"),
+            wire.ERASE: lambda fields, tail: self._ask_keeper("erase"),
+            wire.STORE: lambda fields, tail: self._ask_keeper("status"),
             wire.BENCH_LOAD: self._bench_load,
             wire.BENCH_ADVANCE: self._bench_advance,
             wire.BENCH_QUIT: self._bench_quit,
@@ -482,6 +488,15 @@ class Link:
             raise Refused(wire.WRONG_STATE, "the drive is armed; stop it first (`eesm stop`)")
         self._leaves = True
         return b""
+
+    def _ask_keeper(self, verb):
+        """Have settings saved or erased, and say what is kept."""
+        if self.kept is None:
+            raise Refused(
+                wire.NOT_HERE,
+                "this virtual drive keeps nothing; give it a folder for that: eesm virtual --store FOLDER",
+            )
+        return self.kept.ask(verb, self.drive)[: wire.MAX_PAYLOAD - wire.ANSWER_SIZE]
 
     # --- virtual drives only ------------------------------------------------------------------------
 

@@ -125,7 +125,9 @@ def judge_wiring(m, spread):
     """
     a, b, c, d = m
     size = sqrt((a * a + b * b + c * c + d * d) / 2)
-    if a + d > 0.7 * size and a * d - b * c > 0 and abs(b - c) < 0.5 * (a + d):
+    # Half the determinant of axes as unlike as the machine's: a sensor that sees nothing leaves none.
+    least = 0.5 * (a + d) ** 2 * spread / (1 + spread) ** 2
+    if a + d > 0.7 * size and a * d - b * c > least and abs(b - c) < 0.5 * (a + d):
         return None
     best = ("WIRING_UNCLEAR", "no known mistake", 0.5)
     for name, mistake, (p, q, r, s) in WIRINGS:

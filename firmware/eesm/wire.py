@@ -45,6 +45,9 @@ CAPTURE_SETUP = 16
 CAPTURE_STATUS = 17
 CAPTURE_FETCH = 18
 LEAVE = 19
+SAVE = 20
+ERASE = 21
+STORE = 22
 BENCH_LOAD = 24
 BENCH_ADVANCE = 25
 BENCH_QUIT = 26
@@ -89,6 +92,11 @@ REQUESTS = {
     CAPTURE_FETCH: ("capture fetch", "<HH", "", "<HB", "i"),
     # -> nothing more: the firmware ends, the prompt of the interpreter takes the port
     LEAVE: ("leave", "", "", "", ""),
+    # -> condition, sequence, settings that are kept, settings that differ from those; a line for each that
+    # is not used (`eesm.keeper`)
+    SAVE: ("save", "", "", "<BIHH", "text"),
+    ERASE: ("erase", "", "", "<BIHH", "text"),
+    STORE: ("store", "", "", "<BIHH", "text"),
     # torque in Nm, due
     BENCH_LOAD: ("load", "<dI", "", "", ""),
     # periods; answered when they have passed

@@ -135,6 +135,12 @@ def run_simulated(
 )
 @click.option("--fast", is_flag=True, help="Time passes only when a client advances it.")
 @click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where `eesm params keep` keeps parameters. Default: nowhere.",
+)
+@click.option(
     "--board",
     type=click.Choice(BOARDS),
     default="virtual",
@@ -159,6 +165,7 @@ def virtual(
     seed: int,
     faults: tuple[str, ...],
     fast: bool,
+    store: Path | None,
     board: str,
     flash: Path | None,
     timing: str,
@@ -174,6 +181,10 @@ def virtual(
       eesm speed 1000 --arm --for 5 --log spin
     """
     if board != "virtual":
+        if store is not None:
+            from host_tools.errors import UsageError
+
+            raise UsageError("A virtual Pico keeps parameters in its flash.", "leave --store out")
         return _keep_pico(unit, board, seed, faults, fast, flash, timing)
     from host_tools.demo import build_board
     from host_tools.virtual_drive import VirtualDrive
@@ -181,7 +192,7 @@ def virtual(
     shown = console()
     with shown.status("") as status:
         folder = build_board(unit, status.update)
-    with VirtualDrive(folder, seed=seed, faults=faults, fast=fast) as drive:
+    with VirtualDrive(folder, seed=seed, faults=faults, fast=fast, store=store) as drive:
         shown.print(f"Unit {unit} runs at [bold]{drive.port}[/]. Ctrl-C ends it.")
         shown.print("In another terminal: eesm info, eesm speed 500 --arm --for 5")
         try:

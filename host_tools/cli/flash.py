@@ -49,6 +49,7 @@ def flash(
       eesm flash a --kernel native
       eesm flash a --uf2 RPI_PICO-20250415-v1.25.0.uf2
     """
+    from eesm.store import SLOTS
     from host_tools.flash import bootsel, flash_folder
 
     shown = console()
@@ -72,8 +73,11 @@ def flash(
         )
     else:
         shown.print(f"All {len(result.kept)} files were right already; {result.seconds:.1f} s in all.")
-    if result.others:
-        shown.print(f"Left alone: {', '.join(result.others[:8])}")
+    others = [path for path in result.others if path not in SLOTS]
+    if len(others) < len(result.others):
+        shown.print("The parameters that the board keeps are still there: eesm params kept")
+    if others:
+        shown.print(f"Left alone: {', '.join(others[:8])}")
     if no_restart:
         shown.print("The board is at its prompt; it starts the drive at its next reset.")
     else:

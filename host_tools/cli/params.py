@@ -1,4 +1,4 @@
-"""Subcommand params: list, get, set, save, load, diff, undo, log."""
+"""Subcommand params: list, get, set, keep, kept, forget, save, load, diff, undo, log."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 @click.group(short_help="List, read, change, save and load parameters.")
 def params() -> None:
-    """The parameters of a drive, in SI units. A change lasts until the board restarts, is kept in a history,
-    and can be undone; a parameter that is linked into the kernel is refused, and the answer says so.
+    """The parameters of a drive, in SI units. A change lasts until the board restarts unless `keep` keeps it,
+    is listed in a history, and can be undone; a parameter that is linked into the kernel is refused, and the
+    answer says so.
 
     \b
     Examples:
       eesm params list
       eesm params set bandwidth_speed 12
       eesm params undo
+      eesm params keep
       eesm params save tuned.toml
     """
 
@@ -104,6 +106,88 @@ def set_(name: str, value: float, port: str | None, unit: str | None) -> int:
     held = made[0].after if made else before
     click.echo(f"{name} = {held:.6g} {si} (was {before:.6g})")
     return OK
+
+
+@params.command(short_help="Keep the present parameters on the board.")
+@drive_options
+@as_json_option
+def keep(port: str | None, unit: str | None, as_json: bool) -> int:
+    """Keep the present parameters on the board, so that it starts with them. Those that equal the unit file's
+    are not kept: they follow it when the unit is built and flashed anew. Refused while the drive is armed,
+    its field is up or its shaft turns. A power cut meanwhile leaves the old parameters or the new ones.
+
+    \b
+    Example:
+      eesm params keep
+    """
+    with connect(port, unit) as drive:
+        kept = drive.save()
+        name = drive.identity.unit
+    if as_json:
+        click.echo(json.dumps(asdict(kept), indent=1))
+    else:
+        click.echo(f"Unit {name} keeps {_parameters(kept.count)}; the others follow its unit file.")
+    return OK
+
+
+@params.command(short_help="Say what the board keeps.")
+@drive_options
+@as_json_option
+def kept(port: str | None, unit: str | None, as_json: bool) -> int:
+    """Say how many parameters the board keeps, how many present ones it would lose, and which kept ones it
+    does not use, as after a change of the firmware. The exit code is 1 when what it kept is damaged.
+
+    \b
+    Example:
+      eesm params kept
+    """
+    with connect(port, unit) as drive:
+        found = drive.kept()
+        name = drive.identity.unit
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1))
+    else:
+        click.echo(
+            f"Unit {name}: {found.condition}; {_parameters(found.count)}, save number {found.sequence}."
+        )
+        for note in found.notes:
+            click.echo(note)
+        if found.unsaved:
+            click.echo(f"A restart would change {_parameters(found.unsaved)}. To keep them: eesm params keep")
+    return OK if found.whole else FAILED
+
+
+@params.command(short_help="Forget what the board keeps.")
+@drive_options
+@yes_option
+@as_json_option
+def forget(port: str | None, unit: str | None, yes: bool, as_json: bool) -> int:
+    """Erase what the board keeps and set its present parameters back to the unit file's, at once. Refused
+    while the drive is armed, its field is up or its shaft turns.
+
+    \b
+    Example:
+      eesm params forget --yes
+    """
+    from host_tools.parameter_changes import forget as let_forget
+
+    with connect(port, unit) as drive:
+        found = drive.kept()
+        name = drive.identity.unit
+        ask(f"Set unit {name} back to its unit file ({_parameters(found.count)} kept)?", yes)
+        made = let_forget(drive)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in made], indent=1))
+        return OK
+    show(made)
+    click.echo(
+        f"Unit {name} keeps nothing; {_parameters(len(made))} changed. To take that back: eesm params undo"
+    )
+    return OK
+
+
+def _parameters(count: int) -> str:
+    return f"{count} parameter{'' if count == 1 else 's'}"
 
 
 @params.command(short_help="Write all parameters to a file.")

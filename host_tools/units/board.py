@@ -1,5 +1,6 @@
 """Boards: boards/<board>/board.toml, PWM, bridge and converter, and the pins of a board that has a chip."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,16 @@ VIRTUAL: Vocabulary = {
         "gain_error_i_b": Key("1", -0.2, 0.2, "relative gain error of phase b", 0.0),
         "gain_error_i_f": Key("1", -0.2, 0.2, "relative gain error of the field", 0.0),
         "gain_error_u_dc": Key("1", -0.2, 0.2, "relative gain error of the dc link", 0.0),
+        "phase_sensors": count(2, 3, "phase currents that are measured; the third is a slow reading", 2),
+    },
+    "heat": {
+        "ambient": Key("Cel", -40, 85, "temperature of the air around the bridge", 25.0),
+        "loss": Key("1", 0.01, 2, "loss of the bridge over that of the stator's copper", 0.25),
+        "rise": positive("K", 200, "rise of the bridge with 0.55 of the motor's i_max for ever", 60.0),
+        "time": positive("s", 1e4, "time constant of the bridge", 30.0),
     },
 }
-OPTIONAL = ("bridge",)
+OPTIONAL = ("bridge", "heat")
 CHIPS = ("rp2040",)
 # Share of a period that both edges' dead time may take, and by which a counter may miss its frequency.
 MOST_LOST = 0.1
@@ -71,6 +79,8 @@ class Board:
     gain_error_i_b: float
     gain_error_i_f: float
     gain_error_u_dc: float
+    phase_sensors: int
+    heat: Mapping[str, float]
     hardware: rp2040.Hardware | None = None  # None: a board without pins
     path: Path | None = None  # its file
 
@@ -136,6 +146,7 @@ def read_board(path: Path, problems: list[str]) -> Board | None:
         **values["pwm"],
         **values["bridge"],
         **values["converter"],
+        heat=values["heat"],
     )
     for where, why in check_board(board):
         reader.refuse(where, why)

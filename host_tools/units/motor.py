@@ -8,6 +8,7 @@ from typing import Any
 
 from host_tools.units.reader import (
     BOARDS,
+    Key,
     Reader,
     UnitError,
     Vocabulary,
@@ -57,8 +58,17 @@ MOTOR: Vocabulary = {
         "a_qq": not_negative("A/Wb", 1e30, "q-axis saturation, current at 1 Wb"),
         "a_dq": not_negative("A/Wb", 1e30, "cross saturation, current at 1 Wb", 0.0),
     },
+    "thermal": {
+        "winding_temperature": Key("Cel", -40, 200, "winding temperature of R_s and R_f", 20.0),
+        "coolant": Key("Cel", -40, 120, "temperature of what cools the windings", 25.0),
+        "stator_R_th": positive("K/W", 1e3, "stator winding to coolant", 1.0),
+        "stator_C_th": positive("J/K", 1e6, "heat capacity of the stator winding", 100.0),
+        "rotor_R_th": positive("K/W", 1e3, "rotor winding to coolant", 1.0),
+        "rotor_C_th": positive("J/K", 1e6, "heat capacity of the rotor winding", 100.0),
+        "iron_to_stator": Key("1", 0, 1, "share of the iron loss that heats the stator winding", 0.5),
+    },
 }
-MOTOR_OPTIONAL = ("iron", "saturation")
+MOTOR_OPTIONAL = ("iron", "saturation", "thermal")
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class Motor:
     k_h: float = 0.0
     k_e: float = 0.0
     saturation: Saturation | None = None
+    thermal: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # name: (status, source)
 
     @property
@@ -146,6 +157,7 @@ def read_motor(path: Path, problems: list[str]) -> Motor | None:
     values: dict[str, Any] = {}
     for section in ("machine", "limits", "shaft", "iron"):
         values |= reader.section(section)
+    values["thermal"] = reader.section("thermal")
     if "saturation" in reader.data:
         values["saturation"] = reader.section("saturation")
     if len(problems) > before:

@@ -107,7 +107,7 @@ UNIT: Vocabulary = {
         "short_allowed": Choice((False, True), False),
         "main_loop_timeout": Key("s", 0.12, 10, "silence of the main loop that trips", 0.15),
         "i_continuous": positive(
-            "A", 1e4, "stator current that may flow for ever; 0.6 of the motor's i_max if missing", math.nan
+            "A", 1e4, "stator current that may flow for ever; 0.55 of the motor's i_max if missing", math.nan
         ),
         "overload_time": Key("s", 0.1, 600, "time that i_max may flow in a cool stator", 10.0),
         "stall_time": Key("s", 0.1, 600, "time that the shaft may stand under full torque", 2.0),
@@ -119,6 +119,7 @@ UNIT: Vocabulary = {
         "rotor_hot": Key("degC", 0, 220, "temperature of the rotor that trips", 180.0),
     },
 }
+CONTINUOUS = 0.55  # share of i_max that windings and bridge stand for ever
 UNIT_OPTIONAL = ("transmission", "encoder", "safety")
 
 
@@ -400,11 +401,25 @@ class Unit:
         if link.clamp_voltage is not None and link.clamp_resistance is not None:
             plant["clamp_voltage"] = link.clamp_voltage
             plant["clamp_resistance"] = link.clamp_resistance
+        plant |= motor.thermal
+        plant |= self._bridge_heat()
+        plant["phase_sensors"] = board.phase_sensors
         if motor.saturation is not None:
             plant["saturated"] = 1
             for item in fields(motor.saturation):
                 plant["saturation_" + item.name] = getattr(motor.saturation, item.name)
         return plant
+
+    def _bridge_heat(self) -> dict[str, float]:
+        """The bridge as a body that warms: it is sized for the motor."""
+        heat, motor = self.board.heat, self.motor
+        resistance = heat["rise"] / (heat["loss"] * 1.5 * motor.R_s * (CONTINUOUS * motor.i_max) ** 2)
+        return {
+            "ambient": heat["ambient"],
+            "board_loss": heat["loss"],
+            "board_R_th": resistance,
+            "board_C_th": heat["time"] / resistance,
+        }
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -450,7 +465,7 @@ def load(name: str | Path, board: str | Path | None = None) -> Unit:
     for section, key, default in (
         ("limits", "torque_limit", values["limits"]["torque_max"]),
         ("control", "dead_time_compensated", controller.dead_time),
-        ("safety", "i_continuous", 0.6 * motor.i_max),
+        ("safety", "i_continuous", CONTINUOUS * motor.i_max),
     ):
         if optional(values[section][key]) is None:
             values[section][key] = default

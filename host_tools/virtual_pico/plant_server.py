@@ -32,7 +32,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from boards.virtual import plant, sensors
+from boards.virtual import plant, sensors, thermal
 from boards.virtual.plant import run_period
 from boards.virtual.sensors import sample
 from host_tools.errors import USAGE, ToolError
@@ -49,6 +49,8 @@ _W_M, _W_RISE, _TURNS_STEP, _H = plant.W_M, plant.W_RISE, plant.TURNS_STEP, plan
 _TOP, _EXCITER = plant.TOP, plant.EXCITER
 _ZERO_TURNS, _COUNTS, _STUCK = sensors.ZERO_TURNS, sensors.COUNTS, sensors.STUCK
 _ENCODER_LOST = 16  # bit of STUCK
+# Temperatures are set here, not simulated, so only their sensors can fail.
+LOST_SENSORS = tuple(name for name, node in thermal.FAULTS.items() if node is not None)
 
 
 class PlantError(ToolError):
@@ -160,6 +162,7 @@ class Server:
             self.request, self.answer = array("d", [0.0] * REQUEST), array("d", [0.0] * ANSWER)
         self.x, self.c, self.y, self.k = x, c, y, k
         self.raw, self.seen, self.temperatures = raw, seen, temperatures
+        self.counts, self.sensors_lost = [0.0, 0.0], set[str]()
         self.set_temperature(stator=25.0, board=25.0)
 
     def run(self) -> None:
@@ -207,7 +210,18 @@ class Server:
         """Temperatures in degrees Celsius that the board's NTC dividers measure."""
         for place, celsius in enumerate((stator, board)):
             if celsius is not None:
-                self.temperatures[place] = self._temperature_counts(float(celsius))
+                self.counts[place] = self._temperature_counts(float(celsius))
+        self._show_temperatures()
+
+    def _show_temperatures(self) -> None:
+        """What the converter is given: those of the dividers, or an end of its range if one is lost."""
+        for place, name in enumerate(("stator", "board")):
+            count = self.counts[place]
+            if f"{name}_sensor_shorted" in self.sensors_lost:
+                count = 0.0
+            elif f"{name}_sensor_broken" in self.sensors_lost:
+                count = 4095.0
+            self.temperatures[place] = count
 
     def _temperature_counts(self, celsius: float) -> float:
         if celsius <= -_KELVIN:
@@ -219,14 +233,24 @@ class Server:
 
     def faults(self) -> list[str]:
         """Names that `inject` takes."""
-        return sorted([*plant.FAULTS, *sensors.FAULTS])
+        return sorted([*plant.FAULTS, *sensors.FAULTS, *LOST_SENSORS])
 
-    def inject(self, name: str, on: bool = True) -> None:
-        """Makes or mends a fault of plant or sensors."""
-        if name in plant.FAULTS:
-            plant.inject(self.c, name, on)
-        elif name in sensors.FAULTS:
-            sensors.inject(self.k, name, on)
+    def inject(self, name: str, on: bool = True, amount: float | None = None) -> None:
+        """Makes or mends a fault of plant or sensors; `amount` as in their `inject`."""
+        try:
+            if name in plant.FAULTS:
+                plant.inject(self.c, name, on, amount, self.x)
+                return
+            if name in sensors.FAULTS:
+                sensors.inject(self.k, name, on, amount)
+                return
+        except ValueError as error:
+            raise PlantError(str(error)) from error
+        if name in LOST_SENSORS:
+            self.sensors_lost.discard(name)
+            if on:
+                self.sensors_lost.add(name)
+            self._show_temperatures()
         else:
             raise PlantError(f"There is no fault {name}; there are {', '.join(self.faults())}.")
 
@@ -318,7 +342,7 @@ def command(unit: str, board: str, seed: int, faults: Sequence[str] = ()) -> lis
 
     Faults that are the chip's surroundings' rather than the plant's are left to the emulator.
     """
-    known = {*plant.FAULTS, *sensors.FAULTS}
+    known = {*plant.FAULTS, *sensors.FAULTS, *LOST_SENSORS}
     words = [sys.executable, "-m", "host_tools.virtual_pico.plant_server"]
     words += ["--unit", unit, "--board", board, "--seed", str(seed)]
     for name in faults:

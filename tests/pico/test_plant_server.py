@@ -130,6 +130,32 @@ def test_the_encoder_foretells_where_it_goes(unit):
     assert ask(server)[7] < 0
 
 
+def test_new_faults_reach_the_pins(unit):
+    server = Server(unit, 1, compiled=False)
+    server.x[plant.W_M] = 100.0
+    place = ask(server, (0,) * 6)[6]
+    server.obey({"do": "inject", "name": "encoder_jumped", "amount": 90})
+    motion = ask(server, (0,) * 6)[7]
+    # A quarter of an electrical turn of a machine with two pole pairs, and what it turned meanwhile.
+    assert (ask(server, (0,) * 6)[6] - place) % 4096 == pytest.approx(512 + 2 * motion, abs=0.1)
+    server.obey({"do": "inject", "name": "range_u"})
+    assert ask(server, (0,) * 6)[3] == 4095
+    server.obey({"do": "inject", "name": "exciter_stuck"})
+    ask(server, (0,) * 6)
+    assert server.state()["u_f"] == pytest.approx(48, rel=0.01)
+    for how, count in (("broken", 4095), ("shorted", 0)):
+        server.obey({"do": "inject", "name": "stator_sensor_" + how})
+        assert ask(server, (0,) * 6)[4] == count
+        server.set_temperature(stator=30.0)
+        assert ask(server, (0,) * 6)[4] == count
+        server.obey({"do": "inject", "name": "stator_sensor_" + how, "on": False})
+        assert ask(server, (0,) * 6)[4] == pytest.approx(1822, abs=60)
+    server.inject("encoder_slips", True, 0.1)
+    assert ask(server, (0,) * 6)[7] != 0  # a slipping encoder is not a lost one
+    with pytest.raises(PlantError, match="amount of supply_sag is 2"):
+        server.obey({"do": "inject", "name": "supply_sag", "amount": 2})
+
+
 def test_a_gap_is_made_up_for_at_once(unit):
     one, many = Server(unit, 1, compiled=False), Server(unit, 1, compiled=False)
     for server in (one, many):

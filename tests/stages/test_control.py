@@ -5,7 +5,7 @@ import math
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from eesm.signals import BRIDGE_CURRENT, FIELD_CURRENT, FIELD_REVERSE, FIELD_VOLTAGE
+from eesm.signals import BRIDGE_CURRENT, BRIDGE_VOLTAGE, FIELD_CURRENT, FIELD_REVERSE, FIELD_VOLTAGE
 from eesm.stages.current import control_current
 from eesm.stages.field import control_field, excite, limit_exciter
 from eesm.stages.flux import find_flux
@@ -85,6 +85,46 @@ def test_a_fault_reverses_the_exciter_until_the_field_is_down_or_the_link_is_hig
     s.faults, s.field_mode, s.i_f = 0, FIELD_REVERSE, 20000
     control_field(s)
     assert s.u_f == -s.u_f_max
+
+
+def test_a_field_sensor_that_is_turned_round_does_not_leave_the_field_up() -> None:
+    s = ready(faults=1, i_f=-20000, exciter_blocks=1)
+    limit_exciter(s)
+    control_field(s)
+    assert s.u_f == -s.u_f_max < 0
+    s.exciter_blocks = 0  # a full bridge reverses what it has made itself
+    control_field(s)
+    assert s.u_f == s.u_f_max
+    s.i_f = -s.i_f_safe
+    control_field(s)
+    assert s.u_f == 0
+
+
+def test_a_test_voltage_ends_with_its_measurement() -> None:
+    s = ready(bridge_mode=BRIDGE_VOLTAGE, u_alpha_test=3000, measure_left=1)
+    control_current(s)
+    assert s.u_alpha == 3000
+    s.measure_left = 0
+    control_current(s)
+    assert s.u_alpha == 0
+
+
+def test_a_full_link_takes_the_fields_energy_again_only_when_it_has_fallen_further() -> None:
+    s = ready(faults=1, i_f=20000, i_f_ref=20000)
+    limit_exciter(s)
+    seen = []
+    for u_dc in (
+        s.u_dc_brake - 1,
+        s.u_dc_brake,
+        s.u_dc_brake - 1,
+        s.u_dc_again,
+        s.u_dc_again - 1,
+        s.u_dc_again + 1,
+    ):
+        s.u_dc = u_dc
+        control_field(s)
+        seen.append(s.u_f < 0)
+    assert seen == [True, False, False, False, True, True]
 
 
 def test_field_voltage_mode_applies_what_is_asked_within_reach() -> None:

@@ -2,10 +2,18 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eesm.signals import BRIDGE_CURRENT, BRIDGE_OFF, BRIDGE_SHORT, BRIDGE_VOLTAGE, GATE_INVERTER
+from eesm.signals import (
+    BRIDGE_CURRENT,
+    BRIDGE_OFF,
+    BRIDGE_SHORT,
+    BRIDGE_VOLTAGE,
+    FAULT_DC_OVERVOLTAGE,
+    GATE_INVERTER,
+)
 from eesm.stages.modulate import modulate
 from eesm.stages.sense import invert_u_dc
 from tests.stages.bench import make_signals
@@ -103,3 +111,62 @@ def test_dead_time_goes_by_the_currents_when_the_voltage_acts(phase: float, turn
         current = math.cos(2 * math.pi * (phase - leg / 3) + turn)
         if abs(current) > 0.05:
             assert (getattr(helped, name) - getattr(plain, name)) * current > 0
+
+
+def generating(**values):
+    """A machine whose EMF between terminals, sqrt(3) * 16000 * 16000 >> 13, is 54126: far above the link."""
+    known = {
+        "faults": FAULT_DC_OVERVOLTAGE,
+        "short_allowed": 1,
+        "w_e": 16000,
+        "i_f": 16000,
+        "k_m": 16384,
+        "k_m_shift": 14,
+        "u_dc": 26000,
+        "u_dc_trip": 25000,
+        "u_dc_brake": 24000,
+        "bridge_mode": BRIDGE_CURRENT,
+    }
+    return make_signals(**{**known, **values})
+
+
+def test_a_generating_machine_on_a_full_link_is_shorted_until_its_field_is_low() -> None:
+    s = generating()
+    modulate(s)
+    assert (s.shorted, s.gate_enable) == (1, GATE_INVERTER)
+    assert (s.compare_a, s.compare_b, s.compare_c) == (0, 0, 0)
+    s.u_dc = 20000  # the link has fallen; the field has not
+    modulate(s)
+    assert s.gate_enable == GATE_INVERTER
+    s.i_f = 5000
+    modulate(s)
+    assert (s.shorted, s.gate_enable) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [{"short_allowed": 0}, {"u_dc": 25000}, {"w_e": 5000}, {"i_f": 5000}, {"u_dc_raw": 4095}],
+    ids=["a bridge that does not bear it", "the link has room", "slow", "no field", "a broken sensor"],
+)
+def test_otherwise_a_fault_opens_the_switches(without) -> None:
+    s = generating(**without)
+    modulate(s)
+    assert (s.shorted, s.gate_enable) == (0, 0)
+
+
+def test_a_stuck_exciter_shorts_a_generating_machine_whatever_the_link() -> None:
+    s = generating(u_dc=20000, short_wanted=1)
+    modulate(s)
+    assert s.gate_enable == GATE_INVERTER
+    s = generating(u_dc=20000, short_wanted=1, faults=0)  # only after a fault
+    modulate(s)
+    assert s.shorted == 0
+
+
+@given(Q15, st.integers(-32767, 32767), st.integers(0, 32767), st.integers(0, 32767))
+def test_whatever_is_measured_after_a_fault_no_leg_switches(
+    w_e: int, i_f: int, u_dc: int, brake: int
+) -> None:
+    s = generating(w_e=w_e, i_f=i_f, u_dc=u_dc, u_dc_brake=brake)
+    modulate(s)
+    assert (s.compare_a, s.compare_b, s.compare_c) == (0, 0, 0)

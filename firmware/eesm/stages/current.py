@@ -11,7 +11,8 @@ D_SHARE = 31130
 
 def control_current(s: Signals) -> None:
     """u_d, u_q for the current references, d first (but for D_SHARE), within the circle of radius u_max,
-    turned to where they act; without current control none, or the test voltage of bridge mode 3.
+    turned to where they act; without current control none, or the test voltage of bridge mode 3, which lasts
+    as long as the measurement that was started with it, however late the main loop ends that mode.
 
     Internal-model control with full decoupling: sigma*L_d in the d gain, the exciter's realised
     voltage fed forward (so it stays exact while the exciter saturates), both rotational
@@ -69,6 +70,6 @@ def control_current(s: Signals) -> None:
         s.saturated = 0
         s.u_alpha = 0
         s.u_beta = 0
-        if s.bridge_mode == BRIDGE_VOLTAGE:
+        if s.bridge_mode == BRIDGE_VOLTAGE and (s.measure_start ^ s.measure_started | s.measure_left) != 0:
             s.u_alpha = s.u_alpha_test
             s.u_beta = s.u_beta_test

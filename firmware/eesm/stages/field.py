@@ -9,7 +9,7 @@ from eesm.signals import (
     GATE_EXCITER,
     Signals,
 )
-from eesm.stages.fixed import amplify, sat, sat15, sat30
+from eesm.stages.fixed import amplify, magnitude, sat, sat15, sat30
 
 
 def limit_exciter(s: Signals) -> None:
@@ -55,8 +55,11 @@ def control_field(s: Signals) -> None:
         u_f = 0
         if s.faults != 0 or s.field_mode == FIELD_REVERSE:
             watch_link(s)
-            if s.i_f > s.i_f_safe and s.link_full == 0:
-                u_f = u_f_min
+            # Of either sign: a sensor that is turned round must not leave the field up.
+            if magnitude(s.i_f) > s.i_f_safe and s.link_full == 0 and s.exciter_reverses == 1:
+                u_f = -s.u_f_max
+                if s.exciter_blocks == 0 and s.i_f < 0:
+                    u_f = s.u_f_max
         elif s.field_mode == FIELD_VOLTAGE:
             u_f = s.field_voltage
             if u_f > s.u_f_max:
@@ -82,5 +85,5 @@ def excite(s: Signals) -> None:
         s.compare_f = sat((s.u_f * s.count_gain) >> (28 - s.pwm_shift), s.pwm_top)
     else:
         s.compare_f = (s.u_f * s.pwm_top) >> 15
-    if s.field_mode != FIELD_OFF or s.i_f > s.i_f_safe:
+    if s.field_mode != FIELD_OFF or magnitude(s.i_f) > s.i_f_safe:
         s.gate_enable = s.gate_enable | GATE_EXCITER

@@ -1,6 +1,6 @@
 """Stator voltage to compare counts."""
 
-from eesm.signals import BRIDGE_SHORT, GATE_INVERTER, Signals
+from eesm.signals import ADC_TOP, BRIDGE_SHORT, GATE_INVERTER, Signals
 from eesm.stages.fixed import amplify, magnitude, sat, within
 
 SQRT3_HALF = 28378  # sqrt(3)/2, Q15
@@ -21,14 +21,15 @@ def choose_safe_state(s: Signals) -> None:
 
     Open switches rectify the EMF, sqrt(3) * w_e * M * i_f between two terminals; below u_dc_brake that
     feeds nothing (reference: safety).  A shorted machine brakes and carries a multiple of i_max, so the
-    short ends as soon as the field is low enough, and only a bridge that bears it is shorted.
+    short ends as soon as the field is low enough, and only a bridge that bears it is shorted, not by the word
+    of a converter at its end.
     """
     if s.short_allowed == 1:
         emf = (magnitude(s.w_e) * magnitude(amplify(s.i_f, s.k_m, s.k_m_shift))) >> s.emf_shift
         limit = (s.u_dc_brake * INVERSE_SQRT3) >> 15
         if emf < limit - (limit >> 3):
             s.shorted = 0
-        elif emf > limit and (s.short_wanted == 1 or s.u_dc > s.u_dc_trip):
+        elif emf > limit and (s.short_wanted == 1 or (s.u_dc > s.u_dc_trip and s.u_dc_raw < ADC_TOP)):
             s.shorted = 1
 
 

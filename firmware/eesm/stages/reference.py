@@ -79,8 +79,11 @@ def limit_torque(s: Signals) -> None:
     s.speed_share = share
     s.torque_scale = scale
     s.torque_max = most
-    goal = sat(s.torque_demand, most)
-    s.torque_ref = s.torque_ref + sat(goal - s.torque_ref, s.torque_slew)
+    if s.reference_mode == REFERENCE_CURRENT:
+        s.torque_ref = 0  # or a slow slope would leave torque for whoever asks for some next
+    else:
+        goal = sat(s.torque_demand, most)
+        s.torque_ref = s.torque_ref + sat(goal - s.torque_ref, s.torque_slew)
 
 
 def blend_i_d(s: Signals, corner: int, share: int) -> int:

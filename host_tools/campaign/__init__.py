@@ -1,0 +1,1 @@
+"""The fault campaign: each fault injected at several operating points, claimed against measured."""
