@@ -48,6 +48,8 @@ BOARD_MODULES = (
     "watch_angle",
     "watch_motion",
     "watch_torque",
+    "watch_balance",
+    "watch_sum",
     "sight",
     "parameters",
     "framing",

@@ -176,7 +176,7 @@ def test_a_blocked_shaft_stalls_after_its_time(unit):
     ("unit", "share", "load"), [("a", 0.3, 0.35), ("a", -0.1, 0.35), ("b", 0.3, 0.35), ("c", -0.1, 0.35)]
 )
 def test_a_gain_that_drifts_unbalances_the_phases(unit, share, load, fault, amount):
-    bench = turning(unit, share, load, **sensors.PICO)
+    bench = turning(unit, share, load, phase_sensors=2, **sensors.PICO)
     inject(bench, fault, amount)
     name, periods = trip(bench, 1.2)
     assert name == "PHASE_UNBALANCE"
@@ -193,27 +193,10 @@ def test_a_cable_that_comes_off_trips(unit, share, load):
     assert periods <= CLAIMED["PHASE_UNBALANCE"]
 
 
-class ThirdSensor:
-    """What a driver reads on a board that measures i_c: a period late, as slow channels are."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-
-    def readings(self) -> dict[str, float]:
-        return {"i_c": float(self.bench.x[plant.I_C])}
-
-
 @pytest.mark.parametrize(("unit", "share", "load"), [("a", 0.1, 0.4), ("b", -0.3, 0.3), ("c", 0.3, 0.3)])
 def test_currents_that_do_not_add_up_are_named(unit, share, load):
-    bench = Bench(unit, 3)
-    bench.drive.driver = ThirdSensor(bench)
-    bench.ready()
+    bench = turning(unit, share, load, phase_sensors=3, **sensors.PICO)
     settings = bench.kernel.settings
-    bench.drive.set_speed(share * settings["w_m_max"])
-    bench.run(abs(share) * settings["w_m_max"] / settings["acceleration"] + 0.4)
-    bench.x[plant.LOAD_TORQUE] = math.copysign(load, share) * settings["torque_max"]
-    bench.run(0.5)
-    assert bench.drive.state == RUNNING, bench.story()
     inject(bench, "offset_a", 0.4 * settings["i_max"] / settings["i_base"] * 2048)
     name, periods = trip(bench, 0.2)
     assert name in ("PHASE_SUM", "PHASE_OVERCURRENT")

@@ -25,7 +25,8 @@ from eesm.startup import (
     tidy,
 )
 from eesm.watch_angle import AngleWatch
-from eesm.watch_currents import BalanceWatch, CurrentWatch, SumWatch
+from eesm.watch_balance import BalanceWatch
+from eesm.watch_currents import CurrentWatch
 from eesm.watch_encoder import EncoderWatch, JumpWatch
 from eesm.watch_field import FieldWatch
 from eesm.watch_motion import MotionWatch
@@ -135,12 +136,12 @@ class Drive:
             EncoderWatch(self),
             JumpWatch(self),
             self.current_watch,
-            SumWatch(self),
             BalanceWatch(self),
             AngleWatch(self),
             MotionWatch(self),
             self._second_level,
         )
+        self._sensors_known = False
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
@@ -586,6 +587,7 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
+            self._find_sensors()
             for watch in self.watches:
                 watch.begin()
             cycles = self.settings["main_loop_timeout"] * f_pwm / parameters.OUTER_PERIODS
@@ -645,6 +647,16 @@ class Drive:
         else:
             self.checked = True
             self._enter(READY)
+
+    def _find_sensors(self):
+        """Watch the sum of the phase currents on a board that measures the third; few need the memory."""
+        if self._sensors_known:
+            return
+        self._sensors_known = True
+        if hasattr(self.driver, "readings") and "i_c" in self.driver.readings():
+            from eesm.watch_sum import SumWatch
+
+            self.watches += (SumWatch(self),)
 
     def _withdraw(self):
         """Forget letters that are planned for later."""
