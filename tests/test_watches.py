@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,10 @@ from eesm.drive import FAULT, READY, RUNNING
 from eesm.fault_table import FAULTS
 from tests.drive_bench import Bench
 
-CLAIMED = {row.name: row.periods for row in FAULTS}
+CLAIMED = {row.name: row.periods or 0 for row in FAULTS}
 
 
-def turning(unit: str, share: float, load: float = 0.0, **options: float) -> Bench:
+def turning(unit: str, share: float, load: float = 0.0, **options: Any) -> Bench:
     """A drive held at a share of w_m_max; `load` is a share of torque_max, braking above zero."""
     bench = Bench(unit, 3, **options).ready()
     settings = bench.kernel.settings
@@ -102,6 +103,18 @@ def test_torque_the_wrong_way_is_named(unit):
     assert name in ("TORQUE_REVERSED", "ANGLE_SLIPPED", "TORQUE_IMPLAUSIBLE")
     assert periods <= CLAIMED["TORQUE_REVERSED"]
     assert abs(bench.w_m) < 0.5 * bench.kernel.settings["w_m_max"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("unit", ["a", "b", "c"])
+def test_torque_the_wrong_way_is_seen_at_a_weak_field(unit, sign):
+    """Too little EMF for an angle, too little torque for the second level, but the shaft runs backwards."""
+    bench = turning(unit, 0.0)
+    settings = bench.kernel.settings
+    put_off(bench, 180)
+    bench.drive.set_currents(0.0, sign * 0.9 * settings["i_max"], 0.15 * settings["i_f_max"])
+    assert trip(bench, 1.0)[0] == "TORQUE_REVERSED"
+    assert abs(bench.w_m) < 0.5 * settings["w_m_max"]
 
 
 def test_an_encoder_that_turns_round_at_rest_never_runs_away():
@@ -279,7 +292,8 @@ def test_currents_that_are_not_those_set_are_implausible(unit):
 @pytest.mark.parametrize("unit", ["a", "b", "c", "b_12v", "c_saturated"])
 def test_the_estimate_of_torque_is_that_of_the_machine(unit):
     """Within a third of what the watch allows, at rest and turning, both ways."""
-    bench = Bench(unit, 3, **sensors.PICO).ready()
+    options: dict[str, Any] = sensors.PICO
+    bench = Bench(unit, 3, **options).ready()
     settings = bench.kernel.settings
     level, found = bench.drive._second_level, []
     follow = level._follow

@@ -37,7 +37,9 @@ class SumWatch:
         w_e = abs(sight.read("w_e")) * drive.step_of("w_e")
         allowed = self.SHARE * settings["i_max"]
         allowed += self.APART * w_e / settings["f_pwm"] * sqrt(i_d * i_d + i_q * i_q)
-        if self._bad.lasts(abs(total) > allowed, sight.period, self.TIME * settings["f_pwm"]):
+        # A stuck sensor is to be named as one.
+        bad = abs(total) > allowed and not drive.current_watch.doubts()
+        if self._bad.lasts(bad, sight.period, self.TIME * settings["f_pwm"]):
             raise Failed(
                 "PHASE_SUM",
                 "the phase currents add up to %.1f A, %.1f A are allowed; look for a ground fault"
