@@ -59,7 +59,8 @@ def test_a_wild_drive_ends_without_a_fault(unit, converter, seed):
 def test_sensors_within_their_tolerance_are_no_fault(unit):
     """2 % of gain, the other way in each phase; a stator 60 kelvin warmer than R_s says."""
     wrong: dict[str, Any] = {"gain_error_i_a": 0.02, "gain_error_i_b": -0.02, "gain_error_u_dc": 0.02}
-    bench = Bench(unit, 5, **wrong | sensors.PICO).ready()
+    wrong |= sensors.PICO
+    bench = Bench(unit, 5, **wrong).ready()
     settings = bench.kernel.settings
     settings["R_s"] *= 0.8
     rng = random.Random(1)

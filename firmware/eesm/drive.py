@@ -653,7 +653,8 @@ class Drive:
         if self._sensors_known:
             return
         self._sensors_known = True
-        if hasattr(self.driver, "readings") and "i_c" in self.driver.readings():
+        driver = self.driver
+        if driver is not None and hasattr(driver, "readings") and "i_c" in driver.readings():
             from eesm.watch_sum import SumWatch
 
             self.watches += (SumWatch(self),)
