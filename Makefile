@@ -14,6 +14,8 @@ BOARD ?= rpi_pico
 KERNEL ?= viper
 FLASH_ARGS ?=
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
+SOAK_ARGS ?=
 # As many workers as processors.
 JOBS ?= auto
 
@@ -68,6 +70,14 @@ bench: $(SIM_STAMP) $(MICROPYTHON_STAMP) ## measure the simulation beside plain 
 accept: $(ACCEPT_STAMP) ## measure the control law of units a, b, c against every requirement; build/accept.json
 	$(BIN)/eesm accept
 
+.PHONY: fault-campaign
+fault-campaign: $(ACCEPT_STAMP) ## inject every fault into units a, b, c, claimed against measured; build/faults.json
+	$(BIN)/python -m host_tools.campaign
+
+.PHONY: mutate
+mutate: $(TEST_STAMP) ## remove each protection in turn: the campaign or a test must notice; build/mutations.json
+	$(BIN)/python -m tests.mutate
+
 .PHONY: docs
 docs: $(DOCS_STAMP) ## build the documents as pages: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -88,6 +98,19 @@ format: $(CHECK_STAMP) ## let ruff put the code in order
 .PHONY: test
 test: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## every test, in parallel; PYTEST_ARGS='-k wire -n0' for a few
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+.PHONY: fuzz
+fuzz: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## 10 million bytes and a million messages at the link; FUZZ_ARGS=--help; build/fuzz.json
+	$(BIN)/python -m host_tools.fuzz $(FUZZ_ARGS)
+
+.PHONY: fuzz-guided
+fuzz-guided: $(TEST_STAMP) ## coverage-guided (atheris), until Ctrl-C; FUZZ_ARGS=-max_total_time=60 ends it sooner
+	@$(INSTALL) fuzz
+	$(BIN)/python -m host_tools.fuzz.coverage_guided $(FUZZ_ARGS)
+
+.PHONY: soak
+soak: $(TEST_STAMP) $(MICROPYTHON_STAMP) ## 24 h simulated, 1 h on MicroPython, hosts killed; 15 minutes at most; build/soak.json
+	$(BIN)/python -m host_tools.soak $(SOAK_ARGS)
 
 .PHONY: flash
 flash: $(FLASH_STAMP) ## put the drive's software onto a board: make flash BOARD=rpi_pico UNIT=a KERNEL=native
@@ -125,6 +148,10 @@ test-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## the scope's page in a real 
 .PHONY: bench-scope
 bench-scope: $(BROWSER_STAMP) $(MICROPYTHON_STAMP) ## rows a second, time to stop, memory of the scope; build/bench/scope.json
 	$(BIN)/python -m host_tools.scope.measure
+
+.PHONY: bench-hour
+bench-hour: $(SCOPE_STAMP) $(MICROPYTHON_STAMP) ## an hour of streaming from kernel to page and log: losses, memory (8 min)
+	$(BIN)/python -m host_tools.scope.hour
 
 .PHONY: micropython
 micropython: ## find or fetch the 32-bit MicroPython, print its command line

@@ -61,6 +61,7 @@ def main(arguments):
 
         gc.collect()
         from eesm.mailbox import Mailbox
+        from eesm.snapshot import Snapshot
         from eesm.telemetry import Telemetry
 
         gc.collect()
@@ -77,6 +78,8 @@ def main(arguments):
         mailbox = Mailbox(kernel)
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
+        if kernel.failure is None:
+            drive.keep_faults(Snapshot(drive, telemetry, driver.store))
         link = Link(driver.port, drive, telemetry, kernel.identity, kept=kept)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)

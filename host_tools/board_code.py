@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -39,6 +40,25 @@ def mark_native(text: str, names: Iterable[str]) -> str:
         if count != 1:
             raise CompileError(f"{count} methods are called {name}, which is to be machine code; 1 should.")
     return text
+
+
+def empty_meanings(text: str, table: str) -> str:
+    """The text with the last string of each row of a module's table empty: what only the host reads takes no
+    memory of a board.
+
+    `table` is a dictionary of tuples at the module's top.  Lines keep their numbers.
+    """
+    lines = text.splitlines(keepends=True)
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table:
+            assert isinstance(node.value, ast.Dict)
+            for row in node.value.values:
+                assert isinstance(row, ast.Tuple)
+                last = row.elts[-1]
+                assert last.lineno == last.end_lineno and last.end_col_offset is not None
+                line = lines[last.lineno - 1]
+                lines[last.lineno - 1] = line[: last.col_offset] + '""' + line[last.end_col_offset :]
+    return "".join(lines)
 
 
 def compile_text(text: str, name: str, architecture: str = "") -> bytes:

@@ -25,7 +25,7 @@ from eesm.routines import SIZE_BYTES
 from eesm.signals import Signals
 from eesm.table import PARAMETER, Signal, signals_of
 from host_tools import __file__ as _package
-from host_tools.board_code import compile_text, mark_native
+from host_tools.board_code import compile_text, empty_meanings, mark_native
 from host_tools.errors import UsageError
 from host_tools.linker import Layout, Program, link
 from host_tools.schema import compact, hash_of
@@ -42,6 +42,8 @@ BOARD_MODULES = (
     "drive",
     "startup",
     "faults",
+    "snapshot",
+    "watch_board",
     "watch_currents",
     "watch_encoder",
     "watch_field",
@@ -73,6 +75,8 @@ NATIVE = {
     "usb_port": ("read", "write", "_host_is_there"),
     "rp2040": ("poll", "_watch"),
 }
+# Tables whose texts are for the host only, by module.
+MEANINGS = {"parameters": "SETTINGS"}
 # Modules of a driver that run where the folder is built.
 HOST_ONLY = ("rp2040_handler",)
 # mpy-cross's name of the machine code that a chip runs.
@@ -270,6 +274,8 @@ def build(unit: Unit, out: Path, kernel: str = VIPER) -> Path:
             files[place.as_posix()] = source.read_bytes()
         else:
             text = mark_native(source.read_text(), NATIVE.get(source.stem, ()))
+            if source.stem in MEANINGS:
+                text = empty_meanings(text, MEANINGS[source.stem])
             compiled = compile_text(text, place.as_posix(), architecture)
             files[place.with_suffix(".mpy").as_posix()] = compiled
     files |= kernel_files(linked, kernel, architecture)

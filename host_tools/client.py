@@ -36,7 +36,7 @@ from eesm.keeper import CONDITIONS, DAMAGED, STATUS
 from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
-from host_tools.connection import Connection
+from host_tools.connection import Connection, Waiter
 from host_tools.devices import choose_device
 from host_tools.link_errors import (
     AnswerTimeout,
@@ -46,11 +46,14 @@ from host_tools.link_errors import (
     PortBusy,
     PortClosed,
     PortMissing,
+    Refused,
     SchemaMismatch,
     UnknownSignal,
 )
 from host_tools.quantities import Parameters, Quantity
 from host_tools.schema import Schema, SignalInfo, fetch_schema
+from host_tools.snapshot import Snapshot
+from host_tools.snapshot import parse as parse_snapshot
 from host_tools.stream import Row, Stream
 
 __all__ = [
@@ -96,6 +99,7 @@ class Status:
     period: int
     state: str
     owned: bool  # this client drives
+    safe: bool  # the bridge is off, and the field was seen below its limit
     faults: tuple[str, ...]
     counters: Mapping[str, int]  # `eesm.wire.COUNTERS`
 
@@ -108,17 +112,22 @@ class Fault:
     name: str
     text: str
     cause: str
+    limit: str
     remedy: str
     first: bool
 
 
 @dataclass(frozen=True)
 class FaultReport:
-    """Latched faults, and period and device time of the first one (None without faults)."""
+    """Latched faults, and period and device time of the first one (None without faults).
+
+    `safe` is True when the bridge is off and the field was seen below its limit.
+    """
 
     faults: tuple[Fault, ...]
     period: int | None
     time: float | None
+    safe: bool
 
 
 @dataclass(frozen=True)
@@ -207,6 +216,18 @@ class Drive:
             drive.close()
             raise
         return drive
+
+    @classmethod
+    def find_again(cls, first: Identity, registry: Path | None = None) -> Drive:
+        """The drive that was known as `first`, in a new session, at whatever port it is now.
+
+        Raises what `connect` does as long as it is not there; SchemaMismatch when it is another one.
+        """
+        try:
+            return cls.connect(first.port, unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
+        except (PortMissing, SchemaMismatch):
+            # A port is named by the order in which boards come; behind the old name may be another one.
+            return cls.connect(unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
 
     def _adopt(self, connection: Connection, earlier: int) -> None:
         """Begin a session on an open port."""
@@ -353,9 +374,11 @@ class Drive:
     def status(self) -> Status:
         """State, faults and the board's link counters."""
         body = self.connection.request(wire.STATUS)
-        number, owned, word = struct.unpack_from("<BBQ", body)
-        counters: dict[str, int] = dict(zip(wire.COUNTERS, wire.words_of(body[10:], "I"), strict=True))
-        return Status(self.now(), _state_name(number), bool(owned), tuple(names_of(word)), counters)
+        number, owned, safe, word = struct.unpack_from("<BBBQ", body)
+        counters: dict[str, int] = dict(zip(wire.COUNTERS, wire.words_of(body[11:], "I"), strict=True))
+        return Status(
+            self.now(), _state_name(number), bool(owned), bool(safe), tuple(names_of(word)), counters
+        )
 
     def now(self) -> int:
         """Device period of the last message."""
@@ -428,12 +451,16 @@ class Drive:
             self.wait_for("off", "fault", timeout=timeout)
             self._armed = False
 
+    def post_stop(self, waiter: Waiter) -> bool:
+        """Ask for a stop without waiting: `Connection.post`."""
+        return self.connection.post(wire.STOP, waiter)
+
     def faults(self) -> FaultReport:
         """Latched faults with what was measured, cause and remedy."""
         body = self.connection.request(wire.FAULTS)
-        word, first, period = struct.unpack_from("<QQI", body)
+        word, first, period, safe = struct.unpack_from("<QQIB", body)
         texts = {}
-        for line in body[20:].decode(errors="replace").split("\n"):
+        for line in body[21:].decode(errors="replace").split("\n"):
             head, _, text = line.partition(": ")
             texts[head.split(" ")[0]] = text
         found = []
@@ -441,14 +468,43 @@ class Drive:
             bit = 1 << (row.number - 1)
             if word & bit:
                 text = texts.get(str(row.number), "")
-                found.append(Fault(row.number, row.name, text, row.cause, row.remedy, bool(first & bit)))
+                came_first = bool(first & bit)
+                found.append(Fault(row.number, row.name, text, row.cause, row.limit, row.remedy, came_first))
         if not found:
-            return FaultReport((), None, None)
-        return FaultReport(tuple(found), period, period * self.t_pwm)
+            return FaultReport((), None, None, bool(safe))
+        return FaultReport(tuple(found), period, period * self.t_pwm, bool(safe))
+
+    def snapshot(self, timeout: float = 10.0) -> Snapshot:
+        """The first fault that the drive has kept, also over a restart; waits while it is being kept.
+
+        Raises Refused when none is kept, SnapshotError when it is not whole or of other firmware.
+        """
+        data, whole = b"", 1
+        while len(data) < whole:
+            body = self._ask_again(wire.SNAPSHOT, (len(data),), timeout)
+            whole, offset = struct.unpack_from("<II", body)
+            if offset != len(data) or len(body) == 8:
+                raise DriveError("The kept fault was replaced while it was read.", "eesm faults dump")
+            data += body[8:]
+        return parse_snapshot(data, self.schema)
+
+    def _ask_again(self, kind: int, fields: tuple[int, ...], timeout: float) -> bytes:
+        """A request that is refused for a moment while the first fault is being kept."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                return self.connection.request(kind, fields)
+            except Refused as refusal:
+                if refusal.reason != wire.BUSY or time.monotonic() > end:
+                    raise
+            self._pass(0.01)
 
     def clear(self, wait: bool = True, timeout: float = 10.0) -> None:
         """Clear latched faults; refused while a cause holds or the field is not down."""
-        self.connection.request(wire.CLEAR)
+        if wait:
+            self._ask_again(wire.CLEAR, (), timeout)
+        else:
+            self.connection.request(wire.CLEAR)
         if wait:
             end = time.monotonic() + timeout
             while self.state == "fault":

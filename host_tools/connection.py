@@ -10,11 +10,12 @@ import contextlib
 import errno
 import json
 import queue
+import select
 import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import serial
 
@@ -58,6 +59,12 @@ BAUD = 115_200  # USB ports and PTYs ignore it
 PROMPTS = (b">>> ", b"Traceback", b"MicroPython v")
 
 Push = Callable[[int, int, bytes], None]
+
+
+class Waiter(Protocol):
+    """Who gets an answer, or a DriveError instead."""
+
+    def put(self, item: Any, /) -> None: ...
 
 
 def open_port(port: str) -> serial.Serial:
@@ -114,7 +121,7 @@ class Connection:
         self._heard = b""  # first bytes, to say what it is when it is no drive
         # A start that no earlier client had: its answers, still on the way, must not be taken for ours.
         self._sequence = time.time_ns() // 1_000_000 & 0xFFFF
-        self._waiting: dict[int, queue.SimpleQueue[Any]] = {}
+        self._waiting: dict[int, Waiter] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._serial = open_port(port)
@@ -183,30 +190,71 @@ class Connection:
 
         Raises Refused with the board's text, AnswerTimeout or PortClosed.  Never sends twice.
         """
+        timeout = self.timeout if timeout is None else timeout
+        waiter: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with self._lock:
+            sequence, failure = self._write(kind, fields, tail, waiter)
+        self._judge(failure)
+        try:
+            answer = waiter.get(timeout=timeout)
+        except queue.Empty:
+            self._waiting.pop(sequence, None)
+            raise self._silence(wire.REQUESTS[kind][0], timeout) from None
+        if isinstance(answer, DriveError):
+            # Each caller gets an exception of its own, with its own traceback.
+            raise answer if not isinstance(answer, PortClosed) else PortClosed(answer.message, answer.hint)
+        return answer
+
+    def post(self, kind: int, waiter: Waiter) -> bool:
+        """Sends one request without waiting for anything; `waiter.put` gets the body of its answer, or a
+        DriveError, in the reader's thread.
+
+        False when it would have to wait: another thread is writing, or the port takes nothing.  Raises
+        PortClosed.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            # Only POSIX ports can be asked.
+            if self.error is None and not (
+                hasattr(self._serial, "fileno") and select.select([], [self._serial], [], 0)[1]
+            ):
+                return False
+            _, failure = self._write(kind, (), b"", waiter)
+        except (OSError, ValueError):
+            return False  # it is being closed
+        finally:
+            self._lock.release()
+        self._judge(failure)
+        return True
+
+    def _write(
+        self, kind: int, fields: Sequence[Any], tail: bytes, waiter: Waiter
+    ) -> tuple[int, Exception | None]:
+        """With the lock held: the request's number, and why it could not be sent."""
         name, layout = wire.REQUESTS[kind][:2]
         try:
             body = struct.pack("<I", self.token) + (struct.pack(layout, *fields) if layout else b"") + tail
         except struct.error as error:
             raise OutOfRange(f"{name}: {fields} cannot be sent: {error}.") from error
-        timeout = self.timeout if timeout is None else timeout
-        waiter: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        with self._lock:
-            if self.error is not None:
-                raise self.error
-            if self._closing:
-                raise PortClosed(f"The port {self.port} was closed by this program.")
-            sequence = self._sequence
-            self._sequence = (sequence + 1) & 0xFFFF
-            self._waiting[sequence] = waiter
-            frame = wire.pack(kind, sequence, 0, body)
-            try:
-                self._serial.write(frame)
-            except (serial.SerialTimeoutException, OSError, TypeError) as error:
-                self._waiting.pop(sequence, None)
-                failure = error
-            else:
-                self.bytes_out += len(frame)
-                failure = None
+        if self.error is not None:
+            raise self.error
+        if self._closing:
+            raise PortClosed(f"The port {self.port} was closed by this program.")
+        sequence = self._sequence
+        self._sequence = (sequence + 1) & 0xFFFF
+        self._waiting[sequence] = waiter
+        frame = wire.pack(kind, sequence, 0, body)
+        try:
+            self._serial.write(frame)
+        except (serial.SerialTimeoutException, OSError, TypeError) as error:
+            self._waiting.pop(sequence, None)
+            return sequence, error
+        self.bytes_out += len(frame)
+        return sequence, None
+
+    def _judge(self, failure: Exception | None) -> None:
+        """Without the lock: raise what a failed write means."""
         if isinstance(failure, serial.SerialTimeoutException):
             raise AnswerTimeout(
                 f"{self.port} takes no bytes: the firmware does not read.", "reset the board"
@@ -215,15 +263,6 @@ class Connection:
             self._lose(failure)
             assert self.error is not None
             raise self.error from failure
-        try:
-            answer = waiter.get(timeout=timeout)
-        except queue.Empty:
-            self._waiting.pop(sequence, None)
-            raise self._silence(name, timeout) from None
-        if isinstance(answer, DriveError):
-            # Each caller gets an exception of its own, with its own traceback.
-            raise answer if not isinstance(answer, PortClosed) else PortClosed(answer.message, answer.hint)
-        return answer
 
     def _silence(self, name: str, timeout: float) -> AnswerTimeout:
         return AnswerTimeout(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host_tools import pace
 from host_tools.errors import MISSING, USAGE, ToolError, UsageError
 from host_tools.execution import Result, execute
 from host_tools.runner import Progress
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from host_tools.flash import Shown
 
 FOLDERS = {"virtual": Path("build") / "demo", "rpi_pico": Path("build") / "demo-pico"}
-# Rows per second that a board sends beside its other work without dropping one, with all signals of the demo.
-PICO_RATE = 200.0
 
 Tell = Callable[[str], None]
 
@@ -52,7 +51,7 @@ def demonstrate(
 ) -> Result:
     """Everything from the sources to the report; `tell` hears each step, `show` how far a long one is.
 
-    On the virtual Pico the stream is no faster than PICO_RATE. Raises ToolError.
+    The stream is no faster than the board bears (`host_tools.pace`). Raises ToolError.
     """
     began = time.monotonic()
     require_results()
@@ -62,12 +61,11 @@ def demonstrate(
         raise UsageError("A virtual Pico keeps its own time.", "leave --fast out")
     else:
         bench = boot_pico(unit, board, seed, faults, tell, show)
-        scenario = replace(scenario, rate_hz=min(scenario.rate_hz, PICO_RATE))
     with bench as booted:
         identity = booted.drive.identity
         tell(f"Unit {identity.unit}, kernel {identity.kernel_hash[:12]}, on {identity.interpreter}")
         return execute(
-            scenario,
+            replace(scenario, rate_hz=pace.bearable(board, scenario.rate_hz)),
             booted.drive,
             folder or FOLDERS.get(board, Path("build") / f"demo-{board}"),
             setup_s=time.monotonic() - began,

@@ -203,6 +203,7 @@ def summarise(run: Run, scenario: Scenario, completed: bool = True, trouble: str
         if not each.ok
     ]
     late = sum(note.get("late", 0) for note in run.notes_of("stream"))
+    left_out = sum(note.get("left_out", 0) for note in run.notes_of("stream"))
     missed = sum(note.get("missed", 0) for note in run.notes_of("stream"))
     reasons = [trouble] if trouble else []
     reasons += [text for _, text in run.faults]
@@ -230,6 +231,7 @@ def summarise(run: Run, scenario: Scenario, completed: bool = True, trouble: str
         "records": len(run),
         "records_lost": run.records_lost,
         "late_commands": late,
+        "setpoints_left_out": left_out,
         "missed_periods": missed,
         "faults": [{"t": period * run.t_pwm, "text": text} for period, text in run.faults],
         "final_field_current": i_f_final,

@@ -23,6 +23,7 @@ AHEAD = 0.4  # s of device time between sending a command and its period
 RAMP_STEP = 0.02  # s between the setpoints of a ramp
 CHIRP_STEP = 0.004  # s between the setpoints of a chirp: ten in a turn of the highest frequency
 CHIRP_AHEAD = 0.12  # s: the board keeps no more than some tens of commands that wait
+CHIRP_NEAR = 0.03  # s before its period at which a setpoint of a chirp is left out if the next one is there
 SLICE = 0.01  # s that a fast bench is advanced at once
 TAIL = 0.05  # s recorded after the last phase
 SILENCE = 120.0  # s of this computer in which a drive that keeps its own time must get on
@@ -90,6 +91,7 @@ class Outcome:
     error: Exception | None = None  # what broke it, such as a lost link
     faults: list[str] = field(default_factory=list)
     late: int = 0  # commands that left after their period: the run is not repeatable to the period
+    left_out: int = 0  # setpoints of a sweep for which the bench was too slow
     missed: int = 0  # PWM periods whose interrupt came too late or not at all
     first_period: int = 0
     last_period: int = 0
@@ -143,6 +145,7 @@ class Runner:
         self.outcome = Outcome()
         self.fast = bool(bench.identity.fast)
         self.ahead = self.periods(AHEAD)
+        self.near = self.periods(CHIRP_NEAR)
         self._now = 0  # device periods, counted on where the board's 30 bits wrap
         self._values: dict[str, float] = {}
         self._events: list[Any] = []
@@ -187,7 +190,13 @@ class Runner:
         except Exception as error:
             outcome.error = outcome.error or error
         outcome.last_period = self._now
-        counts = {"lost": rows.lost, "dropped": rows.dropped, "late": outcome.late, "missed": outcome.missed}
+        counts = {
+            "lost": rows.lost,
+            "dropped": rows.dropped,
+            "late": outcome.late,
+            "left_out": outcome.left_out,
+            "missed": outcome.missed,
+        }
         self.recorder.note("stream", **counts)
         return outcome
 
@@ -329,13 +338,27 @@ class Runner:
     # --- commands -----------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        """Send what has come near enough, in order."""
-        while self._actions and self._now >= self._actions[0].due - self._lead(self._actions[0]):
-            action = self._actions.pop(0)
-            late = action.waits and self._now >= action.due
-            self.outcome.late += late
-            self.recorder.note("command", period=self._now & MASK, due=action.due & MASK, text=action.text)
+        """Send what has come near enough, in order.
+
+        A bench that is too slow for a sweep gets fewer of its setpoints: those that would come late, or hold
+        up what comes after them, a stop for one, are left out.
+        """
+        actions, began = self._actions, self._newest()
+        # No further than from here: rows and limits must not wait for commands either.
+        while actions and began >= actions[0].due - self._lead(actions[0]):
+            now = self._newest()
+            action = actions.pop(0)
+            following = actions[0] if actions else None
+            if action.dense and following and following.dense and following.due <= now + self.near:
+                self.outcome.left_out += 1
+                continue
+            self.outcome.late += action.waits and now >= action.due
+            self.recorder.note("command", period=now & MASK, due=action.due & MASK, text=action.text)
             action.do(action.due & MASK)
+
+    def _newest(self) -> int:
+        """The period of the last word from the bench, which answers to commands bring on before rows do."""
+        return max(self._now, self._unwrap(self.bench.now()))
 
     def _lead(self, action: _Action) -> int:
         """Periods before its own at which a command is sent."""

@@ -1,11 +1,14 @@
-"""The picture of `eesm tune`: each loop's measured response over the model's."""
+"""The pictures of `eesm tune`: each loop's measured response over the model's, in time and in frequency."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from host_tools.errors import MissingExtra
+from host_tools.frequency import transform
 from host_tools.plot import BLUE, GREY, INK, VERMILION
 from host_tools.tuning import Result
 
@@ -61,3 +64,57 @@ def draw_one(ax, result: Result) -> None:
     ax.legend(frameon=False, fontsize=9, loc="center right")
     ax.grid(color=GREY, alpha=0.2, lw=0.6)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def draw_bode(results: Sequence[Result], path: Path) -> None:
+    """Magnitude over phase, a column for each loop; to a file.  Raises MissingExtra without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "plot", "Drawing") from None
+    figure = Figure(figsize=(0.6 + 4.6 * len(results), 6.2), layout="constrained")
+    axes = figure.subplots(2, len(results), squeeze=False, sharex="col")
+    for (magnitude, phase), result in zip(axes.T, results, strict=True):
+        draw_loop(magnitude, phase, result)
+    figure.savefig(path, dpi=130)
+
+
+def draw_loop(magnitude, phase, result: Result) -> None:
+    """One loop's column."""
+    expected, measured = transform(result.expected), transform(result.measured)
+    for found, style in (
+        (expected, {"color": VERMILION, "lw": 2.4, "alpha": 0.75, "label": "model"}),
+        (measured, {"color": BLUE, "lw": 1.2, "label": "measured"}),
+    ):
+        magnitude.semilogx(found.f, found.magnitude, **style)
+        phase.semilogx(found.f, found.phase, **style)
+    bandwidth, model = measured.bandwidth(), expected.bandwidth()
+    margin, model_margin = measured.margin()[0], expected.margin()[0]
+    magnitude.axhline(-3, color=GREY, lw=0.8, ls=":")
+    for ax in (magnitude, phase):
+        if np.isfinite(bandwidth):
+            ax.axvline(bandwidth, color=GREY, lw=0.8, ls=":")
+        ax.grid(color=GREY, alpha=0.2, lw=0.6, which="both")
+        ax.spines[["top", "right"]].set_visible(False)
+    # Three times the corner: beyond it there is little but noise.
+    low, high = expected.f[0], min(3 * model, expected.f[-1]) if np.isfinite(model) else expected.f[-1]
+    magnitude.set_xlim(low, high)
+    ticks = [digit * 10.0**power for power in range(6) for digit in (1, 2, 5)]
+    phase.set_xticks([tick for tick in ticks if low <= tick <= high])
+    phase.xaxis.set_major_formatter("{x:g}")
+    phase.xaxis.set_minor_formatter("")
+    magnitude.set_ylim(-24, 6)
+    phase.set_ylim(-315, 15)
+    phase.set_yticks(range(-315, 1, 45))
+    magnitude.set_title(
+        f"{result.loop.name}, {result.bandwidth:g} Hz", loc="left", color=INK, fontsize=11, fontweight="bold"
+    )
+    text = (
+        f"-3 dB at {bandwidth:.0f} Hz (model {model:.0f})\n"
+        f"phase margin {margin:.0f} degrees ({model_margin:.0f})"
+    )
+    magnitude.text(0.03, 0.06, text, transform=magnitude.transAxes, fontsize=9, color=INK)
+    magnitude.set_ylabel("dB", color=INK)
+    phase.set_ylabel("degrees", color=INK)
+    phase.set_xlabel("Hz", color=GREY, fontsize=9)
+    phase.legend(frameon=False, fontsize=9, loc="lower left")

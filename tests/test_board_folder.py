@@ -13,7 +13,8 @@ import pytest
 from eesm import parameters, signals
 from eesm.kernel import Kernel
 from eesm.table import CONSTANT, PARAMETER, TRANSIENT, signals_of
-from host_tools.build import FIRMWARE_VERSION, ROOT, build, link_unit
+from host_tools.board_code import empty_meanings
+from host_tools.build import FIRMWARE, FIRMWARE_VERSION, ROOT, build, link_unit
 from host_tools.client import Drive
 from host_tools.units import load, unit_names
 from host_tools.virtual_drive import VirtualDrive
@@ -256,3 +257,12 @@ def test_a_folder_without_a_unit_and_wrong_arguments_end_with_a_sentence(micropy
     assert run().stderr.startswith("KERNEL_FAILED: the files of the board folder cannot be used")
     (bare / "unit.json").unlink()
     assert run().stderr.startswith("KERNEL_FAILED: the files of the board folder cannot be used")
+
+
+def test_what_only_the_host_reads_takes_no_memory_of_a_board():
+    text = (FIRMWARE / "eesm" / "parameters.py").read_text()
+    lean = empty_meanings(text, "SETTINGS")
+    kept: dict = {}
+    exec(compile(lean, "parameters.py", "exec"), kept)
+    assert kept["SETTINGS"] == {name: (*row[:3], "") for name, row in parameters.SETTINGS.items()}
+    assert len(lean.splitlines()) == len(text.splitlines())

@@ -83,6 +83,40 @@ def test_who_is_there(eesm, virtual):
     assert eesm("connect", "--for", 0.2)[0] == OK
 
 
+def test_connect_waits_for_the_same_drive(bench, virtual):
+    process = begin(bench, "connect")
+    assert process.stdout and process.stderr
+    try:
+        assert process.stdout.readline().startswith(f"Unit a on board virtual at {virtual.port}")
+        virtual.kill()
+        lost = process.stderr.readline()
+        assert lost.startswith(f"eesm: The port {virtual.port} closed while it was open"), lost
+        assert process.stderr.readline() == "next: waiting for the same drive; Ctrl-C ends\n"
+        virtual.stop()
+        with VirtualDrive("b"), VirtualDrive("a", seed=2) as again:
+            assert process.stdout.readline().startswith(f"Unit a on board virtual at {again.port}")
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == OK
+        assert err == ""
+    finally:
+        process.kill()
+
+
+def test_connect_with_a_time_says_when_the_drive_has_not_come_back(bench, virtual):
+    process = begin(bench, "connect", "--for", 3)
+    assert process.stdout
+    try:
+        process.stdout.readline()
+        virtual.kill()
+        virtual.stop()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == NO_DEVICE
+        assert "No drive was found" in err
+    finally:
+        process.kill()
+
+
 def test_parameters(eesm, virtual):
     assert eesm("params", "get", "R_s")[1] == "R_s = 0.06 Ohm\n"
     code, out, _ = eesm("params", "set", "bandwidth_speed", 12)

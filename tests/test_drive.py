@@ -664,3 +664,23 @@ def test_a_slow_slope_leaves_no_torque_for_the_next_arming():
     bench.trace.clear()
     bench.run(0.1)
     assert max(abs(torque) for _, torque, _ in bench.trace) < 0.02 * bench.unit.limits.torque_max
+
+
+def test_a_set_point_for_later_does_not_make_the_main_loop_look_dead():
+    bench = Bench("a").ready()
+    bench.drive.set_speed(10.0, bench.kernel.read("period") + 40_000)
+    bench.run(1.0)
+    assert bench.names() == [], bench.story()
+    assert bench.drive.state == RUNNING
+
+
+def test_a_drive_whose_shaft_still_creeps_can_be_armed_again():
+    """Found by the simulated day: so slow a shaft was measured at, and then blamed for moving."""
+    bench = Bench("a").ready()
+    bench.drive.stop()
+    bench.run_to(OFF)
+    bench.loop.c[plant.HELD] = 1.0
+    bench.x[plant.W_M] = 0.003 * bench.kernel.settings["w_m_max"]
+    bench.run(0.2)
+    assert bench.arm() == READY, bench.story()
+    assert "wiring" not in bench.story().split("state: off")[-1]

@@ -68,6 +68,7 @@ class World:
         self.first = 0
         self.trips = False  # an over-current, at this moment
         self.field = False  # the field current is above i_f_safe
+        self.kicks = False  # the bridge has just opened, which may lift the field current
         self.torque = False  # the reference of torque is not zero yet
         self.current = False  # the stator current is not zero yet
         self.turns = False  # the shaft turns
@@ -95,6 +96,8 @@ class World:
 
     # --- what it sends
     def post(self, words, due=None, atomic=False, tag="", urgent=False) -> None:
+        if self.controls and words.get("bridge_mode") == 0:
+            self.kicks = True
         self.mode.update(words)
         self.run()
 
@@ -137,6 +140,7 @@ class Step:
     """A step of the start-up, or a watch, that does what the search wants next."""
 
     verdict = "wait"
+    position = 0  # of the shaft when it began
 
     def __init__(self, world: World | None = None) -> None:
         self.world = world
@@ -186,6 +190,8 @@ class Search:
                 drive._clearing,
                 drive._resting,
                 min(drive._good, 3),
+                drive._opened,
+                world.kicks,
             ),
             *(drive._tries, drive.wait(drive._until), drive.wait(drive._field_until), tuple(drive.latched)),
             drive.since(drive.host_period) > 0.5 * 20000,
@@ -235,6 +241,8 @@ class Search:
             yield "over-current ends", lambda: self.change(trips=False)
         if world.field or world.excites:
             yield "field", lambda: self.change(field=not world.field)
+        if world.kicks and not world.field:
+            yield "kick", lambda: self.change(field=True, kicks=False)
         if world.torque or (world.may_push and world.mode["reference_mode"]):
             yield "torque reference", lambda: self.change(torque=not world.torque)
         if world.current or world.may_push:
@@ -246,6 +254,7 @@ class Search:
         self.world.run()
 
     def tick(self, periods: int, verdict: str, host: bool = True) -> None:
+        self.world.kicks = False
         self.world.period = (self.world.period + periods) & states.MASK
         Step.verdict = verdict
         if host:
@@ -277,7 +286,6 @@ class Search:
             if old == FAULT and new == OFF:
                 assert self.cleared, f"{event}: out of a fault without a clear"
             if new == OFF:
-                assert not world.field, f"{event}: off with the field up"
                 self.verified = False
             if new == FAULT:
                 self.cleared = False
@@ -286,6 +294,8 @@ class Search:
             assert drive.state in (DIRECTION, READY, RUNNING, STOPPING), (event, drive.state)
         if drive.state in (OFF, FAULT):
             assert world.mode["bridge_mode"] == 0, f"{event}: the bridge is on in state {drive.state}"
+        if drive.state == OFF:
+            assert not world.field, f"{event}: off with the field up"
         if drive.state == FAULT:
             assert drive.latched, f"{event}: a fault without a name"
         if drive.state in (OFF, FIELD_DOWN, FAULT):

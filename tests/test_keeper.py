@@ -487,7 +487,7 @@ def test_a_damaged_store_on_micropython(tmp_path: Path, registry: Path) -> None:
         assert drive.erase().condition == keeper.CONDITIONS[EMPTY]
         drive.advance(400)
         assert drive.state == "off"
-        assert list(folder.iterdir()) == []
+        assert [path.name for path in folder.iterdir()] == ["fault.snapshot"]
 
 
 @pytest.mark.micropython

@@ -165,7 +165,7 @@ def test_faults_are_listed_and_cleared(board, client):
     word, first, period = struct.unpack_from("<QQI", body)
     assert word == first == bit_of("FIELD_OPEN")
     assert 0 < period <= board.kernel.read("period")
-    assert body[20:].decode() == f"{number_of('FIELD_OPEN')} FIELD_OPEN: tried by a test"
+    assert body[21:].decode() == f"{number_of('FIELD_OPEN')} FIELD_OPEN: tried by a test"
     assert client.refusal(wire.ARM)[0] == wire.WRONG_STATE
     client.advance(4000)
     client.ok(wire.CLEAR)
@@ -274,7 +274,7 @@ def test_another_protocol_is_told_apart(board):
     kind, _, _, payload = board.frames()[-1]
     assert kind == wire.ERROR
     assert struct.unpack_from("<H", payload, 3)[0] == wire.WRONG_VERSION
-    assert b"protocol 1, the host 7" in payload
+    assert f"protocol {wire.VERSION}, the host 7".encode() in payload
 
 
 def test_counters_tell_what_was_wrong_with_the_line(board, client):
@@ -286,7 +286,7 @@ def test_counters_tell_what_was_wrong_with_the_line(board, client):
         board.turn()
     client.sequence += 9
     body = client.ok(wire.STATUS)
-    counters = dict(zip(wire.COUNTERS, wire.words_of(body[10:], "I"), strict=True))
+    counters = dict(zip(wire.COUNTERS, wire.words_of(body[11:], "I"), strict=True))
     assert counters["malformed"] + counters["bad_crc"] >= 2
     assert counters["too_long"] == 1
     assert counters["lost"] == 9
@@ -368,7 +368,7 @@ def test_rows_that_find_no_room_are_dropped_and_counted_and_delay_nothing(board,
     assert all(a < b for a, b in pairwise(periods))
     # The period of a row and its number keep step, whatever was lost between.
     assert {period - number for period, number in zip(periods, numbers, strict=True)} == {periods[0]}
-    assert wire.words_of(client.ok(wire.STATUS)[10:], "I")[8] == missing
+    assert wire.words_of(client.ok(wire.STATUS)[11:], "I")[8] == missing
 
 
 def test_half_written_frames_are_completed_first(board, client):

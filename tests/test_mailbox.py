@@ -153,3 +153,27 @@ def test_the_queue_is_bounded():
         mailbox.post({"word_0": k}, 9999)
     with pytest.raises(MailboxFull):
         mailbox.post({"word_0": 0})
+
+
+def test_an_urgent_letter_goes_before_those_that_are_not_and_after_the_urgent_ones():
+    mailbox = Mailbox(LetterBox())
+    for k in range(QUEUE_LIMIT):
+        mailbox.post({"word_0": k})
+    mailbox.post({"word_1": 100}, urgent=True)
+    mailbox.post({"word_1": 101}, urgent=True)
+    mailbox.post({"word_1": 102}, 500, urgent=True)  # due later: in its turn
+    values = [letter[2][0][1] for letter in mailbox.queue]
+    assert values == [100, 101, *range(QUEUE_LIMIT), 102]
+
+
+def test_a_sign_of_life_reaches_the_kernel_though_a_letter_waits_for_later():
+    box = LetterBox()
+    mailbox = Mailbox(box)
+    mailbox.post({"word_3": 5}, due=5000)
+    for _ in range(10):
+        mailbox.knock()
+        run(box, mailbox, 100)
+    assert len(box.taken) == 10
+    assert box.block[43] == 0
+    run(box, mailbox, 5000)
+    assert box.block[43] == 5

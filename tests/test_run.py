@@ -93,6 +93,30 @@ def test_a_chirp_sends_a_rising_sine_about_the_setpoint():
     assert gaps[0] > 4 * gaps[-1]
 
 
+def test_a_bench_that_is_too_slow_for_a_sweep_is_stopped_in_time():
+    """A setpoint takes 40 ms of the bench, ten times what the sweep leaves for it."""
+
+    class Slow(FakeBench):
+        def set_speed(self, w_m, at=None):
+            super().set_speed(w_m, at)
+            self.pass_by(800)
+
+    text = (
+        f'name = "x"\n{ARM}[[phase]]\nname = "sweep"\nduration = 2\nspeed_rpm = 300\n'
+        f'chirp = {{ of = "speed_rpm", amplitude = 20, from_hz = 1, to_hz = 10 }}\n{STOP}'
+    )
+    bench, recorder = Slow(fast=False), Recorder()
+    outcome = Runner(scenario.parse(text), bench, recorder).run()
+    assert outcome.completed
+    assert outcome.left_out > 400
+    assert outcome.late < 10
+    due = next(each["due"] for each in recorder.named("command") if each["text"] == "stop")
+    stopped = next(period for period, name, _, _ in bench.commands if name == "stop")
+    assert stopped - due < 2000
+    sent = [values[0] for _, name, values, _ in bench.commands if name == "speed"]
+    assert 30 < len(sent) < 80
+
+
 @pytest.mark.parametrize("corner", [2.0, 5.0])
 def test_the_bandwidth_of_a_first_order_lag_is_its_corner(corner):
     seconds = np.arange(2000) * 1e-3

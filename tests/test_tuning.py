@@ -9,6 +9,7 @@ import pytest
 
 from host_tools import devices
 from host_tools.cli.entry import run
+from host_tools.frequency import transform
 from host_tools.tuning import LOOPS, Plan, Response, Result, cut, mean_of, mirror, plan_step
 from host_tools.virtual_drive import VirtualDrive
 
@@ -72,18 +73,43 @@ def test_a_record_begins_at_the_set_points_change_and_ends_at_its_way_back():
     assert (found.start, found.goal) == (0.0, 8.0)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.003])
+@pytest.mark.parametrize("delay", [0, 6])
+def test_a_loop_is_found_in_its_step_response(delay, noise):
+    """An integrator of 500 Hz behind a delay: its phase margin is what the delay leaves of 90 degrees."""
+    step, rows, corner = 5e-6, 4000, 2 * np.pi * 500.0
+    lag = 10 * delay
+    y = np.zeros(rows)
+    for k in range(1, rows):
+        y[k] = y[k - 1] + corner * step * (1 - y[k - 1 - lag] if k > lag else 1.0) * (k > lag)
+    t = step * np.arange(0, rows, 10)
+    sampled = y[::10] + noise * np.random.default_rng(1).standard_normal(rows // 10)
+    found = transform(Response(t, 2 + 6 * sampled, 2.0, 8.0))
+    margin, at = found.margin()
+    assert at == pytest.approx(500, rel=0.03)
+    assert margin == pytest.approx(90 - np.degrees(corner * lag * step), abs=3)
+    if delay == 0:
+        assert found.bandwidth() == pytest.approx(500, rel=0.03)
+        assert np.interp(500, found.f, found.phase) == pytest.approx(-45, abs=3)
+    else:
+        assert found.bandwidth() > 600
+
+
 @pytest.mark.micropython
 def test_a_drive_like_its_model_is_found_like_it_and_left_off(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(devices.list_ports, "comports", list)
     monkeypatch.setenv("EESM_VIRTUAL", str(tmp_path / "virtual"))
-    picture = tmp_path / "tune.png"
+    picture, bode = tmp_path / "tune.png", tmp_path / "bode.png"
     with VirtualDrive("a", fast=True):
         assert run(["tune", "i_q", "speed"]) == 4
         assert "eesm tune --arm" in capsys.readouterr().err
         assert run(["tune", "i_w"]) == 2
         assert run(["tune", "--arm", "--current", "5000"]) != 0
         assert "bandwidth_current" in capsys.readouterr().err
-        assert run(["tune", "--arm", "--json", "--current", "500", "-o", str(picture)]) == 0
+        assert run(["tune", "speed", "--arm", "--bode", str(bode)]) == 2
+        command = ["tune", "--arm", "--json", "--current", "500", "-o", str(picture), "--bode", str(bode)]
+        capsys.readouterr()
+        assert run(command) == 0
         rows = {row["loop"]: row for row in json.loads(capsys.readouterr().out)}
         assert run(["info", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["state"] == "off"
@@ -93,3 +119,9 @@ def test_a_drive_like_its_model_is_found_like_it_and_left_off(monkeypatch, tmp_p
     # A first-order response of that bandwidth.
     assert rows["i_q"]["rise_ms"] == pytest.approx(1e3 * 2.197 / (2 * np.pi * 500), rel=0.3)
     assert picture.stat().st_size > 20_000
+    assert bode.stat().st_size > 20_000
+    for name in ("i_d", "i_q"):
+        row = rows[name]
+        assert row["corner_hz"] == pytest.approx(row["corner_model_hz"], rel=0.15)
+        assert row["phase_margin_degrees"] == pytest.approx(row["phase_margin_model_degrees"], abs=8)
+    assert all("corner_hz" not in rows[name] for name in ("i_f", "speed"))

@@ -30,6 +30,7 @@ kbd_intr = getattr(micropython, "kbd_intr", _nothing)
 INPUTS = ("i_a_raw", "i_b_raw", "i_f_raw", "u_dc_raw", "encoder_raw")
 OUTPUTS = ("compare_a", "compare_b", "compare_c", "compare_f", "gate_enable")
 
+LOADS = 64  # torques that may wait for their periods
 BEHIND_US = 50_000  # a lag beyond this is given up, and counted in `late`
 
 
@@ -144,7 +145,12 @@ class VirtualDriver:
         self.granted += periods
 
     def set_load(self, torque, due=None):
-        """Torque in Nm of the coupled machine, against positive rotation, from a period on."""
+        """Torque in Nm of the coupled machine, against positive rotation, from a period on.
+
+        Raises ValueError when LOADS of them are waiting already.
+        """
+        if len(self.loads) >= LOADS:
+            raise ValueError("%d loads wait for their periods, no more fit; send this one later" % LOADS)
         now = self.block[self._period]
         if due is None:
             due = (now + 1) & MASK

@@ -26,6 +26,7 @@ from eesm.startup import (
 )
 from eesm.watch_angle import AngleWatch
 from eesm.watch_balance import BalanceWatch
+from eesm.watch_board import BoardWatch
 from eesm.watch_currents import CurrentWatch
 from eesm.watch_encoder import EncoderWatch, JumpWatch
 from eesm.watch_field import FieldWatch
@@ -36,6 +37,8 @@ TICK_PERIODS = 20
 TRIES = 4  # of wiring and angle, each
 REST = 0.25  # s until what a stretched pulse left has decayed
 ADC_TOP = 4095  # as in eesm.signals
+SAFE_LOOKS = 3  # that find bridge and field down, one after the other
+GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
 KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
 
 # Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.
@@ -120,6 +123,7 @@ class Drive:
         self._until = 0
         self._field_until = 0
         self._field_looked = 0
+        self._opened = False  # the bridge, on the way from field down to off
         self._good = 0
         self._knocked = self.now
         self._measure = 0
@@ -142,10 +146,21 @@ class Drive:
             self._second_level,
         )
         self._sensors_known = False
+        self.safe = False  # the bridge is off, and the field was seen below its limit
+        self._safe_looks = 0
+        self._safe_looked = -1
+        self.snapshot = None  # what keeps the first fault (`eesm.snapshot`), if anything does
+        self.board = BoardWatch(self)
+        self.keepers = (self.board,)  # looked at in every state
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
             self._latch(bit_of(name), self.now, text)
+
+    def keep_faults(self, snapshot):
+        """Let an `eesm.snapshot.Snapshot` keep the first fault."""
+        self.snapshot = snapshot
+        self.keepers += (snapshot,)
 
     # --- time and block, also used by the procedures ------------------------------------------------
 
@@ -232,6 +247,8 @@ class Drive:
             raise Refused(WRONG_STATE, "the drive has a fault (%s); clear it first" % self._fault_names())
         if self.state != OFF:
             raise Refused(WRONG_STATE, "the drive is armed already (%s); stop it first" % STATES[self.state])
+        if self.snapshot is not None and self.snapshot.writes():
+            raise Refused(HOLDS, "the first fault is still being kept; arm again in a moment")
         u_dc, lowest = self.si("u_dc"), self.settings["u_dc_min"]
         if u_dc < lowest:
             raise Refused(
@@ -276,6 +293,8 @@ class Drive:
         cause = self._cause_now()
         if cause:
             raise Refused(HOLDS, cause)
+        if self._clearing:  # one letter is enough, however often it is asked for
+            return
         self._clear = (self.read("fault_cleared") + 1) & 0xFFFF
         self.post(
             {"fault_request": 0, "short_wanted": 0, "fault_clear": self._clear, "field_mode": FIELD_OFF}
@@ -421,7 +440,8 @@ class Drive:
 
     def _latch(self, word, period, text=None):
         """Note faults that are new, with what is measured now."""
-        if not self.latched:
+        first = not self.latched
+        if first:
             self.first_faults, self.first_period = word, period
         for number in numbers_of(word):
             if number not in self.latched:
@@ -429,6 +449,8 @@ class Drive:
                 self.latched.append(number)
                 self.fault_texts[name] = self._measured_now(name) if text is None else text
                 self._event("fault", name + ": " + self.fault_texts[name])
+        if first and self.snapshot is not None:
+            self.snapshot.take()
 
     def _take_faults(self):
         """Note what the kernel has latched since the last look."""
@@ -477,6 +499,8 @@ class Drive:
 
     def _cause_now(self):
         """A sentence when a limit of the kernel is broken at this moment, else ''."""
+        if self.board.damage:
+            return self.board.damage
         si = self.si
         broken = 0
         if self._highest_phase_current() > si("i_trip"):
@@ -508,6 +532,9 @@ class Drive:
             self._take_faults()
         self._watch_host()
         self._knock()
+        self._see_whether_safe()
+        if not self.urgent:
+            self._keep()
         try:
             if self._procedure is not None:
                 self._proceed(self._procedure)
@@ -523,6 +550,26 @@ class Drive:
                 self._tick_fault()
         except Failed as failure:
             self.fail(failure.name, failure.text)
+
+    def _see_whether_safe(self):
+        """Bridge off and field below its limit, at several looks."""
+        if self.read("gate_enable") & GATE_INVERTER or abs(self.read("i_f")) > self.read("i_f_safe"):
+            self._safe_looks = 0
+        elif self.now != self._safe_looked:
+            self._safe_looks += 1
+        self._safe_looked = self.now
+        self.safe = self._safe_looks >= SAFE_LOOKS
+
+    def _keep(self):
+        """Look at what has to hold in every state."""
+        for keeper in self.keepers:
+            try:
+                keeper.look()
+            except Failed as failure:
+                if self.state != FAULT:
+                    self.fail(failure.name, failure.text)
+                elif number_of(failure.name) not in self.latched:
+                    self._latch(bit_of(failure.name), self.now, failure.text)
 
     def _proceed(self, procedure):
         """One look of the start-up's procedure.
@@ -590,6 +637,8 @@ class Drive:
             self._find_sensors()
             for watch in self.watches:
                 watch.begin()
+            if self.snapshot is not None:
+                self.snapshot.begin()
             cycles = self.settings["main_loop_timeout"] * f_pwm / parameters.OUTER_PERIODS
             self.post({"silence_max": round(cycles)})
         elif state == STOPPING:
@@ -597,6 +646,7 @@ class Drive:
             ramp = self.si("torque_max") / self.settings["torque_slew"]
             self._until = self.now + round((ramp + 0.1) * f_pwm)
         elif state == FIELD_DOWN:
+            self._opened = False  # the bridge
             self.post(
                 {
                     "field_mode": FIELD_REVERSE,
@@ -635,7 +685,9 @@ class Drive:
         """The next step of the start-up."""
         state = self.state
         if state == OFFSETS:
-            known = self.angle_known and self.checked and not self._stands_still()
+            # A shaft that creeps is not measured at: what is known of it still holds.
+            turns = not self._stands_still() or abs(self.counts_since(self._procedure.position)) > 1
+            known = self.angle_known and self.checked and turns
             self._enter(FIELD_UP if known else WIRING)
         elif state == WIRING:
             self._enter(ANGLE)
@@ -721,10 +773,19 @@ class Drive:
         return not self.wait(self._field_until)
 
     def _tick_field_down(self):
+        """Open the bridge once the field is down, and go off when it is seen down after that.
+
+        What is left of i_d ends with the bridge open, and lifts i_f by 1.5*M/L_f of it (flux conservation).
+        """
         if abs(self.read("i_f")) <= self.read("i_f_safe"):
             self._good += 1
             if self._good >= 3:
-                self._enter(OFF)
+                if self._opened:
+                    self._enter(OFF)
+                else:
+                    self._opened = True
+                    self._good = 0
+                    self.post({"bridge_mode": BRIDGE_OFF})
             return
         self._good = 0
         if self._field_is_late():

@@ -6,7 +6,10 @@ nothing.
 
 Sessions: HELLO grants a token.  Whoever arms the drive owns it until it is off again or has a
 fault; meanwhile only that session's commands are obeyed, and only its messages count as a sign of
-life.  Stopping is everybody's right.
+life.  Stopping is everybody's right, and a stop is obeyed as it arrives, before what waits.
+
+Rate: on a board, whose periods do not wait for the main loop, reading and serving take half of its
+time at most while the drive is armed.  What comes quicker waits, in the port at last, and is counted.
 """
 
 import gc
@@ -17,18 +20,20 @@ import sys
 
 from eesm import telemetry as _telemetry
 from eesm import wire
-from eesm.cyclic import MASK
+from eesm.cyclic import MASK, signed
 from eesm.drive import FAULT, HOLDS, OFF, Refused
 from eesm.mailbox import MailboxFull
 
 READ_SIZE = 256  # bytes taken from the port in one turn
-INBOX = 8  # requests that are kept while there is no time for them
+INBOX = 18  # requests that are kept while there is no time for them: as many as one reading can hold
 REQUESTS_A_TURN = 2
 FRAMES_A_TURN = 8  # of a drive whose periods wait for the main loop; others send one
 OUTBOX = 4  # frames that may wait for the port before no more requests are read
 SESSIONS = 4
+AHEAD = 1024  # requests that a line may lose; one from further ahead is an old one, replayed after the wrap
 READ_SIGNALS = 64
 SILENCE = 5.0  # s without a message after which nobody is supposed to read the stream
+COLLECTION_REST = 0.1  # s between collections of garbage for an idle drive's status; each takes a board 40 ms
 
 # What needs a session, and the drive to be nobody else's.
 GUARDED = (
@@ -64,19 +69,6 @@ def new_token():
     return struct.unpack("<I", os.urandom(4))[0] or 1
 
 
-def memory_free(idle):
-    """Bytes of heap that are left; 0 where nobody counts them, as on CPython.
-
-    What could be collected counts as used, unless the drive is idle and there is time to collect it.
-    """
-    count = getattr(gc, "mem_free", None)
-    if count is None:
-        return 0
-    if idle:
-        gc.collect()
-    return count()
-
-
 def cut(text, room):
     """UTF-8 of a text, at most `room` bytes."""
     return text.encode()[:room]
@@ -100,6 +92,8 @@ class Link:
         self.kept = kept
         self.decoder = wire.Decoder()
         self.refused = 0
+        self.deferred = 0  # times that requests had to wait for the main loop's other half
+        self.overrun = 0  # requests dropped unanswered, since too many came while the drive was urgent
         self.owner = 0  # token of the session that armed the drive
         self._sessions = []  # [token, sequence of its last request], the oldest first
         self._greeted = False
@@ -116,6 +110,10 @@ class Link:
         self._heard = 0
         self._foreign_told = 0
         self._silence = int(SILENCE * drive.settings["f_pwm"])
+        self._rests = False  # until the period `_rests_until` nothing is read or served
+        self._rests_until = 0
+        self._collection_rest = int(COLLECTION_REST * drive.settings["f_pwm"])
+        self._collected = -1  # period, or -1 before the first collection
         self._handlers = {
             wire.HELLO: self._hello,
             wire.DESCRIBE: self._describe,
@@ -139,6 +137,7 @@ class Link:
             wire.SAVE: lambda fields, tail: self._ask_keeper("save"),
             wire.ERASE: lambda fields, tail: self._ask_keeper("erase"),
             wire.STORE: lambda fields, tail: self._ask_keeper("status"),
+            wire.SNAPSHOT: self._snapshot,
             wire.BENCH_LOAD: self._bench_load,
             wire.BENCH_ADVANCE: self._bench_advance,
             wire.BENCH_QUIT: self._bench_quit,
@@ -151,16 +150,13 @@ class Link:
         # Most turns have little to do, and a board has little time: no call that is not needed.
         if self.outbox:
             self._flush()
-        if not self._inbox and len(self.outbox) < OUTBOX:
-            data = self.port.read(READ_SIZE)
-            if data:
-                self._inbox = self.decoder.feed(data)
-                if self.decoder.bad_version != self._foreign_told:
-                    self._refuse_version()
-        if self._inbox:
-            for _ in range(REQUESTS_A_TURN):
-                if self._inbox and len(self.outbox) < OUTBOX:
-                    self._serve(self._inbox.pop(0))
+        if len(self.outbox) < OUTBOX and not (self._rests and self._has_to_rest()):
+            if self._inbox:
+                self._work(b"")
+            else:
+                data = self.port.read(READ_SIZE)
+                if data:
+                    self._work(data)
         telemetry = self.telemetry
         if telemetry.state in _telemetry.SETTING_UP:
             telemetry.pump(self.mailbox)
@@ -174,17 +170,56 @@ class Link:
             self.drive.driver.quit()
 
     def listen(self):
-        """Obey a stop at once and keep the rest for later: while the drive is urgent, no answer has time."""
-        if len(self._inbox) >= INBOX:
-            return
+        """Obey a stop at once and keep the rest for later: while the drive is urgent, no answer has time.
+
+        Who asks more than there is room for gets no answer; a stop behind it is obeyed all the same.
+        """
         data = self.port.read(READ_SIZE)
         if not data:
             return
-        self._inbox += self.decoder.feed(data)
-        for message in self._inbox:
-            if message[0] == wire.STOP:
-                self.drive.stop()
-                return
+        self._take(data)
+        inbox = self._inbox
+        while len(inbox) > INBOX:
+            inbox.pop()
+            self.overrun += 1
+
+    def _take(self, data):
+        """Bytes to requests in the inbox; a stop among them is obeyed before its turn to be answered."""
+        messages = self.decoder.feed(data)
+        for message in messages:
+            if message[0] == wire.STOP and len(message[3]) == wire.TOKEN_SIZE:
+                try:
+                    self.drive.stop()
+                except MailboxFull:
+                    pass  # refused when it is answered, as any command
+        self._inbox += messages
+
+    def _work(self, data):
+        """Take what has come and serve some of it; then rest for as long as that took."""
+        block, period = self.drive.kernel.block, self._period
+        began = int(block[period])
+        if data:
+            self._take(data)
+            if self.decoder.bad_version != self._foreign_told:
+                self._refuse_version()
+        for _ in range(REQUESTS_A_TURN):
+            if self._inbox and len(self.outbox) < OUTBOX:
+                self._serve(self._inbox.pop(0))
+        now = int(block[period])
+        if now != began:
+            self._rests = True
+            self._rests_until = now + ((now - began) & MASK)
+
+    def _has_to_rest(self):
+        """True while an armed drive's main loop has not had as much time for itself as for its host."""
+        if self.drive.state in (OFF, FAULT) or signed(self._rests_until - self._now()) <= 0:
+            self._rests = False
+        elif self._inbox:
+            self.deferred += 1
+        return self._rests
+
+    def _now(self):
+        return int(self.drive.kernel.block[self._period])
 
     def left(self):
         """True when a host has asked for the prompt and has its answer: the main loop ends."""
@@ -203,7 +238,7 @@ class Link:
             outbox.pop(0)
 
     def _send(self, kind, payload):
-        now = int(self.drive.kernel.block[self._period])
+        now = self._now()
         self.outbox.append(wire.pack(kind, self._sequence, now, payload))
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._flush()
@@ -238,7 +273,7 @@ class Link:
         telemetry = self.telemetry
         if telemetry.state == _telemetry.OFF:
             return
-        now = int(self.drive.kernel.block[self._period])
+        now = self._now()
         if ((now - self._heard) & MASK) > self._silence:
             self._heard = now
             self._end_stream()
@@ -273,7 +308,7 @@ class Link:
         except ValueError as error:
             self._refuse(kind, sequence, wire.MALFORMED, str(error))
             return
-        self._heard = int(self.drive.kernel.block[self._period])
+        self._heard = self._now()
         try:
             self._admit(kind, sequence, token)
             if kind in (wire.HELLO, wire.ARM, wire.HEARTBEAT, wire.STATUS, wire.BENCH_ADVANCE):
@@ -304,7 +339,7 @@ class Link:
         fresh = False
         if session is not None:
             ahead = (sequence - session[1]) & 0xFFFF
-            fresh = 0 < ahead < 0x8000
+            fresh = 0 < ahead <= AHEAD
             if fresh:
                 session[1] = sequence
                 if token == self.owner:
@@ -366,9 +401,10 @@ class Link:
     def _status(self, fields, tail):
         decoder, drive = self.decoder, self.drive
         return struct.pack(
-            "<BBQ12I",
+            "<BBBQ14I",
             drive.state,
             self._owns(fields[0]),
+            drive.safe,
             drive.fault_word(),
             decoder.frames,
             decoder.bad_crc,
@@ -381,8 +417,26 @@ class Link:
             self.telemetry.dropped_ever,
             drive.events_lost,
             getattr(drive.driver, "late", 0),
-            memory_free(drive.state in (OFF, FAULT)),
+            self._memory_free(),
+            self.deferred,
+            self.overrun,
         )
+
+    def _memory_free(self):
+        """Bytes of heap that are left; 0 where nobody counts them, as on CPython.
+
+        What could be collected counts as used, unless the drive is off and there is time to collect it.
+        """
+        count = getattr(gc, "mem_free", None)
+        if count is None:
+            return 0
+        now = self._now()
+        if self.drive.state == OFF and (
+            self._collected < 0 or ((now - self._collected) & MASK) >= self._collection_rest
+        ):
+            gc.collect()
+            self._collected = now
+        return count()
 
     def _heartbeat(self, fields, tail):
         return struct.pack("<BB", self.drive.state, self._owns(fields[0]))
@@ -397,6 +451,8 @@ class Link:
         return b""
 
     def _clear(self, fields, tail):
+        if self.drive.safe:  # else the field is the better reason
+            self._wait_for_snapshot()
         self.drive.clear()
         return b""
 
@@ -429,10 +485,10 @@ class Link:
 
     def _get(self, fields, tail):
         name = self._name(tail)
-        try:
-            return struct.pack("<d", self.drive.get_setting(name))
-        except TypeError:
+        value = self.drive.get_setting(name)
+        if not isinstance(value, (int, float)):
             raise Refused(wire.UNKNOWN, "%s is not a number" % name)
+        return struct.pack("<d", value)
 
     def _set(self, fields, tail):
         name = self._name(tail)
@@ -459,7 +515,7 @@ class Link:
     def _faults(self, fields, tail):
         drive = self.drive
         text = "\n".join(["%d %s: %s" % row for row in drive.fault_list()])
-        head = struct.pack("<QQI", drive.fault_word(), drive.first_faults, drive.first_period)
+        head = struct.pack("<QQIB", drive.fault_word(), drive.first_faults, drive.first_period, drive.safe)
         return head + cut(text, wire.MAX_PAYLOAD - wire.ANSWER_SIZE - len(head))
 
     def _stream_setup(self, fields, tail):
@@ -467,6 +523,8 @@ class Link:
         return struct.pack("<B", self.telemetry.set_stream(self.mailbox, fields[0], channels))
 
     def _capture_setup(self, fields, tail):
+        if self.drive.snapshot is not None and self.drive.snapshot.writes():
+            self._wait_for_snapshot()
         divider, pre, edge, level, source = fields
         channels = wire.words_of(tail, "H")
         number = self.telemetry.set_capture(self.mailbox, divider, pre, edge, level, source, channels)
@@ -497,6 +555,23 @@ class Link:
                 "this virtual drive keeps nothing; give it a folder for that: eesm virtual --store FOLDER",
             )
         return self.kept.ask(verb, self.drive)[: wire.MAX_PAYLOAD - wire.ANSWER_SIZE]
+
+    def _wait_for_snapshot(self):
+        """Refuse, for a moment, what would spoil the first fault that is being kept."""
+        snapshot = self.drive.snapshot
+        if snapshot is not None and snapshot.stage:
+            raise Refused(wire.BUSY, "the first fault is still being kept; ask again in a moment")
+
+    def _snapshot(self, fields, tail):
+        self._wait_for_snapshot()
+        snapshot = self.drive.snapshot
+        try:
+            if snapshot is None:
+                raise ValueError("this drive keeps no faults")
+            size, piece = snapshot.fetch(fields[0], wire.MAX_PAYLOAD - wire.ANSWER_SIZE - 8)
+        except ValueError as error:
+            raise Refused(wire.NOT_HERE, str(error))
+        return struct.pack("<II", size, fields[0]) + piece
 
     # --- virtual drives only ------------------------------------------------------------------------
 

@@ -36,13 +36,14 @@ class Mailbox:
         self._scratch = kernel.index("scratch")
         self._tolerance = round(LATE * kernel.settings["f_pwm"])
         self.late = 0  # letters of a start-up that came into the box by more than LATE too late
-        self.queue = []  # [due, tag, [(memory index, value), ...]]
+        self.queue = []  # (due, tag, [(memory index, value), ...], urgent)
 
     def post(self, words, due=None, atomic=False, tag="", urgent=False):
         """Queue {signal: raw} for period `due` (None: the next one).
 
         More than 16 words are split into letters of the same period, unless `atomic`.  Letters
-        with a `tag` can be withdrawn by `drop(tag)`; `urgent` ones find room in a full queue.
+        with a `tag` can be withdrawn by `drop(tag)`; `urgent` ones find room in a full queue,
+        and if due at once go before all that are not: no flood of settings holds up a stop.
         Raises ValueError for a word out of its range, MailboxFull when the queue is.
         """
         kernel = self.kernel
@@ -69,14 +70,17 @@ class Mailbox:
         place = len(self.queue)
         while place > 0 and signed(self.queue[place - 1][0] - now) > wait:
             place -= 1
+        if urgent and wait <= 1:
+            while place > 0 and not self.queue[place - 1][3]:
+                place -= 1
         for start in range(0, len(entries), WORDS):
-            self.queue.insert(place, (due, tag, entries[start : start + WORDS]))
+            self.queue.insert(place, (due, tag, entries[start : start + WORDS], urgent))
             place += 1
 
     def knock(self):
-        """Send a letter of no words, which tells the kernel that the main loop lives."""
-        if not self.queue and not self.waiting():
-            self.queue.append(((int(self.block[self._period]) + 1) & MASK, "", ()))
+        """Tell the kernel that the main loop lives by a letter of no words, unless one is due anyway."""
+        if self.calm(1):
+            self.queue.insert(0, ((int(self.block[self._period]) + 1) & MASK, "", (), False))
 
     def drop(self, tag):
         """Withdraw the letters of a tag that are still in the queue."""
@@ -101,7 +105,7 @@ class Mailbox:
         if not self.queue or self.waiting():
             return
         block = self.block
-        due, tag, entries = self.queue[0]
+        due, tag, entries, _ = self.queue[0]
         if signed(due - int(block[self._period])) > AHEAD:
             return
         self.queue.pop(0)

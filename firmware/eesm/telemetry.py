@@ -20,6 +20,7 @@ CAPTURE_CHANNELS = 8
 CAPTURE_ROWS = 512
 CAPTURE_DONE = 4
 CAPTURE_EDGES = 4
+CAPTURE_KEPT = 10.0  # s for which a capture waits to be fetched
 DIVIDER_MAX = 20000
 
 # A reader that was overtaken goes on with the newest rows but these, not with one that is next to go.
@@ -65,8 +66,9 @@ class Telemetry:
         self._content = bytearray(wire.MAX_CONTENT)
         self.frame = bytearray(wire.MAX_FRAME + 1)  # the last frame that `fill` made
         self.capture_number = 0
-        self._capture_columns = 0
+        self.capture_columns = 0
         self._capture_pre = 0
+        self._capture_read = True  # the rows of the last capture have been fetched, or nobody will
 
     def valid_index(self, index):
         """True when a memory index lies within the block."""
@@ -100,7 +102,8 @@ class Telemetry:
             entries.append((place, index))
             place += 1
         mailbox.drop(TAG)
-        mailbox.post_entries([(kernel.index("stream_divider"), 0)], None, True, TAG)
+        # Urgent: a refusal here would leave half of the old stream's set-up behind.
+        mailbox.post_entries([(kernel.index("stream_divider"), 0)], None, True, TAG, True)
         self.number = (self.number + 1) & 0xFF
         self.dropped = 0
         self._letter = entries
@@ -220,9 +223,21 @@ class Telemetry:
             place += 1
         mailbox.post_entries(entries, None, True)
         self.capture_number = number
-        self._capture_columns = len(channels)
+        self.capture_columns = len(channels)
         self._capture_pre = pre
+        self._capture_read = False
         return number
+
+    def capture_is_free(self):
+        """True when no capture waits for trigger or rows, nor for somebody to fetch what it has."""
+        read = self.kernel.read
+        if read("capture_armed") != self.capture_number:
+            return False
+        state = read("capture_state")
+        if state != CAPTURE_DONE:
+            return state == 0
+        age = (read("period") - read("capture_period")) & MASK
+        return self._capture_read or age > CAPTURE_KEPT * self.kernel.settings["f_pwm"]
 
     def capture_status(self):
         """(number, state, period of the trigger, rows before it) of the capture set up last."""
@@ -247,9 +262,11 @@ class Telemetry:
             raise ValueError("the capture is not complete; ask for its status")
         if not 0 <= first < CAPTURE_ROWS:
             raise ValueError("a capture has rows 0 .. %d, not %d" % (CAPTURE_ROWS - 1, first))
-        columns = self._capture_columns
+        columns = self.capture_columns
         room = wire.MAX_PAYLOAD - wire.ANSWER_SIZE - struct.calcsize(wire.REQUESTS[wire.CAPTURE_FETCH][3])
         count = min(CAPTURE_ROWS - first, room // (4 * columns))
+        if first + count == CAPTURE_ROWS:
+            self._capture_read = True
         head = read("capture_head")  # the oldest row: the one that would be written next
         size = CAPTURE_CHANNELS * CAPTURE_ROWS
         layout = "<%di" % columns

@@ -15,7 +15,7 @@ from binascii import crc32
 
 from eesm.framing import CRC_SIZE, seal, size_of_frame
 
-VERSION = 1
+VERSION = 2
 HEADER = "<BBHI"
 HEADER_SIZE = 8
 MAX_PAYLOAD = 480  # with its coding a frame stays below the 512 bytes of the RP2040's input ring
@@ -48,6 +48,7 @@ LEAVE = 19
 SAVE = 20
 ERASE = 21
 STORE = 22
+SNAPSHOT = 23
 BENCH_LOAD = 24
 BENCH_ADVANCE = 25
 BENCH_QUIT = 26
@@ -64,8 +65,8 @@ REQUESTS = {
     HELLO: ("hello", "<I", "", "<I", "text"),
     # offset -> length of schema.json, offset, bytes from there
     DESCRIBE: ("describe", "<I", "", "<II", "B"),
-    # -> state, 1 if this session drives, fault bits, COUNTERS
-    STATUS: ("status", "", "", "<BBQ", "I"),
+    # -> state, 1 if this session drives, 1 if the drive is safe, fault bits, COUNTERS
+    STATUS: ("status", "", "", "<BBBQ", "I"),
     # -> state, 1 if this session drives
     HEARTBEAT: ("heartbeat", "", "", "<BB", ""),
     ARM: ("arm", "", "", "", ""),
@@ -80,8 +81,9 @@ REQUESTS = {
     SET: ("set", "<d", "text", "<d", ""),
     # memory indices -> values, all of the period in the header
     READ: ("read", "", "H", "", "i"),
-    # -> fault bits, bits that came first, period of the first; then a line "number NAME: text" each
-    FAULTS: ("faults", "", "", "<QQI", "text"),
+    # -> fault bits, bits that came first, period of the first, 1 if the drive is safe; then a line
+    # "number NAME: text" each
+    FAULTS: ("faults", "", "", "<QQIB", "text"),
     # divider (0: off), channels (memory index, WIDE for 32 bits in the row) -> number of the stream
     STREAM_SETUP: ("stream", "<H", "H", "<B", ""),
     # divider, rows before the trigger, edge, level, source, channels -> number of the capture
@@ -97,6 +99,8 @@ REQUESTS = {
     SAVE: ("save", "", "", "<BIHH", "text"),
     ERASE: ("erase", "", "", "<BIHH", "text"),
     STORE: ("store", "", "", "<BIHH", "text"),
+    # offset -> size of the kept fault, offset, bytes from there (`eesm.snapshot`)
+    SNAPSHOT: ("snapshot", "<I", "", "<II", "B"),
     # torque in Nm, due
     BENCH_LOAD: ("load", "<dI", "", "", ""),
     # periods; answered when they have passed
@@ -130,6 +134,8 @@ COUNTERS = (
     "events_dropped",
     "late",  # times that the board fell behind its clock
     "memory_free",  # bytes of heap, 0 where it has no bound
+    "deferred",  # times that requests had to wait for the main loop's other half
+    "overrun",  # requests dropped unanswered, since too many came while the drive was urgent
 )
 
 # Codes of an ERROR; the first five are those of `eesm.drive`.

@@ -55,7 +55,7 @@ def thin_field(rig: Rig) -> None:
     """A field circuit whose resistance leaves four fifths of the current that is wanted."""
     settings = rig.settings
     goal = float(settings["field_floor"]) * float(settings["i_f_max"])
-    rig.c[plant.R_F] = float(rig.x[plant.U_DC]) / (0.8 * goal)
+    rig.c[plant.R_F] = rig.drive.exciter_voltage() / (0.8 * goal)
 
 
 def hold_torque(rig: Rig) -> None:
@@ -135,7 +135,11 @@ def measure_arming(unit: Unit, linked: Linked, case: Arming) -> Row:
             acted = True
         if state == FAULT or (state == OFF and acted):
             break
-    rig.run(0.1)
+    for _ in range(round(SECONDS / rig.loop.t_pwm / 20)):
+        rig.tick()
+        if abs(rig.x[plant.I_F]) < DOWN * float(rig.settings["i_f_max"]):
+            break
+    rig.run(0.05)
     rows = rig.record.rows()
     names = rig.names()
     why = []
@@ -147,7 +151,7 @@ def measure_arming(unit: Unit, linked: Linked, case: Arming) -> Row:
     if torque > TORQUE_ALLOWED and not case.stops:
         why.append(f"torque {100 * torque:.1f} %")
     i_f = abs(float(rig.x[plant.I_F])) / float(rig.settings["i_f_max"])
-    if i_f > DOWN and case.fault != "FIELD_NOT_DOWN":
+    if i_f > DOWN and case.fault != "FIELD_NOT_DOWN":  # that one's exciter cannot be switched off
         why.append(f"the field stayed at {100 * i_f:.0f} %")
     if rows["gate_enable"][-1] & 1 and not rows["shorted"][-1]:
         why.append("the bridge stayed on")

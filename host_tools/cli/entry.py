@@ -25,7 +25,7 @@ COMMANDS = (
     ("Talk to a drive", "monitor", "monitor", "A drive at a glance in the terminal, with a stop key."),
     ("Talk to a drive", "shell", "shell", "A Python prompt with the drive as an object."),
     ("Talk to a drive", "params", "params", "List, read, change, save, load parameters; undo."),
-    ("Talk to a drive", "faults", "motion", "List faults with cause and remedy; clear them."),
+    ("Talk to a drive", "faults", "faults", "List faults, explain them, dump the first one, clear."),
     ("Move it", "arm", "motion", "Arm, hold the drive ready, stop on Ctrl-C."),
     ("Move it", "speed", "motion", "Run at a speed."),
     ("Move it", "torque", "motion", "Run with a torque."),

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from host_tools.cli.entry import complain
 from host_tools.cli.shared import Session, console, drive_options
 from host_tools.cli.shared import connect as open_drive
+from host_tools.errors import INTERRUPTED, OK
+
+if TYPE_CHECKING:
+    from host_tools.client import Drive, Identity
+
+AGAIN = 0.3  # s between two looks for a drive that has gone
 
 
 @click.command(short_help="List the drives that can be found.")
@@ -84,6 +92,7 @@ def info(port: str | None, unit: str | None, signals: bool, as_json: bool) -> in
             **named,
             "state": status.state,
             "faults": list(status.faults),
+            "safe": status.safe,
             "device time": status.period * drive.t_pwm,
             "f_pwm": 1 / drive.t_pwm,
             "signals": len(drive.signals),
@@ -117,21 +126,58 @@ def info(port: str | None, unit: str | None, signals: bool, as_json: bool) -> in
     "--for", "seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds."
 )
 def connect(port: str | None, unit: str | None, seconds: float | None) -> int:
-    """Connect and show state, speed, torque and currents until Ctrl-C. Nothing is commanded.
+    """Connect and show state, speed, torque and currents until Ctrl-C. Nothing is commanded. A drive that is
+    reset or unplugged is waited for: the same unit with the same kernel, at whatever port it comes back.
 
     \b
     Example:
       eesm connect --unit a
     """
-    with open_drive(port, unit) as drive:
-        shown = console()
+    try:
+        return follow(open_drive(port, unit), None if seconds is None else time.monotonic() + seconds)
+    except KeyboardInterrupt:
+        return OK if seconds is None else INTERRUPTED
+
+
+def follow(drive: Drive, end: float | None) -> int:
+    """Show a drive, and it again whenever it comes back, until Ctrl-C or a time of this computer."""
+    from host_tools.link_errors import AnswerTimeout, PortClosed
+
+    shown = console()
+    while True:
         identity = drive.identity
         shown.print(
             f"Unit {identity.unit} on board {identity.board} at {identity.port}, "
             f"kernel {identity.kernel_hash[:12]}, {identity.interpreter}"
         )
+        try:
+            return watch(drive, end)
+        except (PortClosed, AnswerTimeout) as error:
+            complain(error.message, "waiting for the same drive; Ctrl-C ends")
+            if end is not None and time.monotonic() > end:
+                raise
+        drive = wait_for(identity, end)
+
+
+def watch(drive: Drive, end: float | None) -> int:
+    """Show a drive until Ctrl-C or a time of this computer; the exit code."""
+    with drive:
         session = Session(drive)
         try:
-            return session.hold(seconds)
+            return session.hold(None if end is None else max(0.1, end - time.monotonic()))
         finally:
             session.close()
+
+
+def wait_for(first: Identity, end: float | None) -> Drive:
+    """The drive that was there before, once it is back.  Raises why it is not when the time is over."""
+    from host_tools.client import Drive
+    from host_tools.errors import ToolError
+
+    while True:
+        try:
+            return Drive.find_again(first)
+        except ToolError:
+            if end is not None and time.monotonic() > end:
+                raise
+        time.sleep(AGAIN)

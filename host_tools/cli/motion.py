@@ -1,4 +1,4 @@
-"""Subcommands that move a drive: arm, speed, torque, current, stop, faults.
+"""Subcommands that move a drive: arm, speed, torque, current, stop.
 
 A drive that hears nothing from its host for `host_timeout` stops in order.  So a command that
 moves stays connected and shows what the drive does, until its time is over or Ctrl-C, and stops
@@ -130,39 +130,6 @@ def stop(port: str | None, unit: str | None) -> int:
         after = drive.state
     click.echo(f"{before} -> {after}")
     return OK if after == "off" else FAILED
-
-
-@click.command(short_help="List faults with cause and remedy; clear them.")
-@drive_options
-@click.option("--clear", is_flag=True, help="Clear them; refused while a cause holds.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def faults(port: str | None, unit: str | None, clear: bool, as_json: bool) -> int:
-    """List the latched faults: what was measured, what it means, what to do. Exit code 1 when there are any.
-
-    \b
-    Example:
-      eesm faults --clear
-    """
-    import json
-    from dataclasses import asdict
-
-    with connect(port, unit) as drive:
-        report = drive.faults()
-        if clear and report.faults:
-            drive.clear(wait=True)
-    if as_json:
-        click.echo(json.dumps({**asdict(report), "cleared": bool(clear and report.faults)}, indent=1))
-    elif not report.faults:
-        click.echo("No faults.")
-    else:
-        for fault in report.faults:
-            first = f", first, at {report.time:.4f} s" if fault.first and report.time is not None else ""
-            click.echo(f"{fault.name} ({fault.number}){first}")
-            click.echo(f"  measured  {fault.text or '-'}")
-            click.echo(f"  meaning   {fault.cause}")
-            click.echo(f"  remedy    {fault.remedy}")
-        click.echo("Cleared." if clear else "They stay until: eesm faults --clear")
-    return FAILED if report.faults and not clear else OK
 
 
 def start(used: Session, command: str) -> None:

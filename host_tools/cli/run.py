@@ -87,6 +87,9 @@ def run(
 
 
 def _run_connected(chosen: Any, port: str | None, unit: str | None, out: Path, progress: Any) -> Any:
+    from dataclasses import replace
+
+    from host_tools import pace
     from host_tools.cli.shared import connect
     from host_tools.demo import require_results
     from host_tools.execution import execute
@@ -95,6 +98,10 @@ def _run_connected(chosen: Any, port: str | None, unit: str | None, out: Path, p
     with connect(port, unit) as drive:
         identity = drive.identity
         progress.tell(f"Unit {identity.unit} on board {identity.board} at {identity.port}")
+        rate = pace.bearable(identity.board, chosen.rate_hz)
+        if rate < chosen.rate_hz:
+            progress.tell(f"Rows come at {rate:g} Hz, not {chosen.rate_hz:g}: the board bears no more")
+            chosen = replace(chosen, rate_hz=rate)
         return execute(
             chosen,
             drive,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("w_e", "torque", "i_d", "i_q", "i_f", "u_dc")  # the live line
 SHOWN_RATE = 50.0
+SILENCE = 10.0  # s of this computer without a row: an emulated board on a busy computer is slow
 
 
 def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +100,7 @@ class Session:
     """A drive in use: takes its rows and events while it runs, logs them if wanted, shows them."""
 
     def __init__(self, drive: Drive, log_file: Path | None = None) -> None:
-        from host_tools import log
+        from host_tools import log, pace
         from host_tools.scenario import SIGNALS
 
         self.drive = drive
@@ -107,7 +108,7 @@ class Session:
         names: Sequence[str] = SHOWN
         rate = SHOWN_RATE
         if log_file is not None:
-            names, rate = SIGNALS, 1000.0
+            names, rate = SIGNALS, pace.bearable(drive.identity.board, 1000.0)
             self.writer = log.Writer(log_file.with_suffix(".eesmlog"), log.describe(drive))
         drive.events()
         self.rows = drive.stream(names, rate)
@@ -116,6 +117,7 @@ class Session:
         self.values: dict[str, float] = dict.fromkeys(SHOWN, 0.0)
         self.state = drive.state
         self._newest_row = self._newest_event = 0
+        self._heard = time.monotonic()
 
     def step(self, wait: float = 0.1) -> None:
         """Let a little time pass; a fault or an unexpected stop is a ToolError."""
@@ -125,6 +127,7 @@ class Session:
             batch = self.rows.read(0)
         else:
             batch = self.rows.read(wait)
+            self._miss(bool(batch))
         if batch:
             self.values = {name: batch[-1][name] for name in SHOWN}
             self._newest_row = batch[-1].period & MASK
@@ -142,6 +145,19 @@ class Session:
                 raise ToolError(
                     f"The drive stopped by itself: {event.text}.", "check the load of this computer"
                 )
+
+    def _miss(self, heard: bool) -> None:
+        """A board that was reset behind a port of its own, or hangs, sends no row and closes nothing."""
+        from host_tools.link_errors import PortClosed
+
+        if heard:
+            self._heard = time.monotonic()
+        elif time.monotonic() > self._heard + SILENCE:
+            port = self.drive.identity.port
+            raise PortClosed(
+                f"No row has come from {port} for {SILENCE:g} s: the drive was reset or hangs.",
+                "look after the drive, then `eesm info`",
+            )
 
     def hold(self, seconds: float | None) -> int:
         """Stay until the time is over or Ctrl-C; returns the exit code.  Stopping is the caller's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,12 @@ HZ = click.FloatRange(0, min_open=True)
     show_default=True,
     help="The picture.",
 )
+@click.option(
+    "--bode",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also a Bode plot of i_d and i_q.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def tune(
     loops: tuple[str, ...],
@@ -46,6 +53,7 @@ def tune(
     speed: float | None,
     repeats: int,
     out: Path,
+    bode: Path | None,
     as_json: bool,
 ) -> int:
     """Step the loops i_d, i_q, i_f and speed (default: all) on the drive and in the model of its unit, and
@@ -55,13 +63,14 @@ def tune(
     \b
     Examples:
       eesm tune --arm
-      eesm tune i_d i_q --arm --current 450
+      eesm tune i_d i_q --arm --current 450 --bode build/bode.png
     """
     from rich.console import Console
 
     try:
         from host_tools import tuning
-        from host_tools.tuning_plot import draw
+        from host_tools.frequency import LINEAR
+        from host_tools.tuning_plot import draw, draw_bode
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "sim,plot", "eesm tune") from None
 
@@ -71,6 +80,11 @@ def tune(
             raise UsageError(
                 f"There is no loop {name!r}; loops are {', '.join(tuning.LOOPS)}.", "eesm tune -h"
             )
+    if bode is not None and not set(names) & set(LINEAR):
+        raise UsageError(
+            f"A Bode plot takes a loop whose step is linear: {' or '.join(LINEAR)}.",
+            "eesm tune i_q --arm --bode FILE; for the speed: eesm run chirp",
+        )
     wanted = {"bandwidth_current": current, "bandwidth_field": field, "bandwidth_speed": speed}
     with connect(port, unit) as drive:
         set_bandwidths(drive, {name: value for name, value in wanted.items() if value is not None})
@@ -91,8 +105,13 @@ def tune(
         show(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     draw(results, out)
+    pictures = [out]
+    if bode is not None:
+        bode.parent.mkdir(parents=True, exist_ok=True)
+        draw_bode([result for result in results if result.loop.name in LINEAR], bode)
+        pictures.append(bode)
     if not as_json:
-        click.echo(f"Picture: {out}")
+        click.echo(f"Pictures: {', '.join(map(str, pictures))}" if bode else f"Picture: {out}")
     return OK
 
 
@@ -120,7 +139,24 @@ def figures_of(result: Result) -> dict[str, Any]:
         "settled_ms": 1e3 * found.settled,
         "settled_model_ms": 1e3 * model.settled,
         "verdict": result.verdict(),
+        **frequencies_of(result),
     }
+
+
+def frequencies_of(result: Result) -> dict[str, Any]:
+    """Hz and degrees of a loop whose steps are linear."""
+    from host_tools.frequency import LINEAR, transform
+
+    if result.loop.name not in LINEAR:
+        return {}
+    measured, model = transform(result.measured), transform(result.expected)
+    figures = {
+        "corner_hz": measured.bandwidth(),
+        "corner_model_hz": model.bandwidth(),
+        "phase_margin_degrees": measured.margin()[0],
+        "phase_margin_model_degrees": model.margin()[0],
+    }
+    return {name: value if isfinite(value) else None for name, value in figures.items()}
 
 
 def show(rows: list[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from host_tools import log
 from host_tools.errors import ToolError
+from host_tools.link_errors import AnswerTimeout
 from host_tools.scope import export
 from host_tools.scope.access import Guard
 from host_tools.scope.desk import Desk
@@ -67,12 +68,26 @@ class Web:
     # --- stop -----------------------------------------------------------------------------------------
 
     async def stop(self, request: Request) -> Response:
-        """The stop button: a connection and a thread of its own, from every page."""
+        """The stop button: a connection of its own, from every page."""
         try:
-            await self._in(self._stoppers, self.desk.stop)
+            await self._stop()
         except ToolError as error:
             return JSONResponse(_told(error), 503)
         return JSONResponse({"ok": True})
+
+    async def _stop(self) -> None:
+        """Sent from here, where the request arrives: on a busy computer each thread to be woken takes ms."""
+        drive = self.keeper.drive
+        answer = Answer()
+        if not drive.post_stop(answer):
+            await self._in(self._stoppers, self.desk.stop)
+            return
+        try:
+            said = await asyncio.wait_for(answer.future, drive.connection.timeout)
+        except TimeoutError:
+            raise AnswerTimeout("The drive did not answer 'stop'; it may have been obeyed or not.") from None
+        if isinstance(said, ToolError):
+            raise said
 
     # --- pages ----------------------------------------------------------------------------------------
 
@@ -113,7 +128,7 @@ class Web:
                 self._want(page, tuple(str(name) for name in asked["names"]))
                 answer: dict[str, Any] = {}
             elif what == "stop":
-                await self._in(self._stoppers, self.desk.stop)
+                await self._stop()
                 answer = {}
             else:
                 answer = await self._in(self._workers, self.desk.obey, page.name, what, asked)
@@ -161,6 +176,22 @@ class Web:
             if not self._about:
                 raise
         return export.write(export.read_body(body, self._about, self.keeper.catalogue), kind)
+
+
+class Answer:
+    """Takes an answer in the reader's thread, gives it to the event loop that it was made in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def put(self, item: Any, /) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+            self._loop.call_soon_threadsafe(self._settle, item)
+
+    def _settle(self, item: Any) -> None:
+        if not self.future.done():
+            self.future.set_result(item)
 
 
 async def _send(socket: WebSocket, page: Page) -> None:

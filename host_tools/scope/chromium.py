@@ -25,6 +25,8 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 PROGRAM = "usr/lib/chromium/chromium-headless-shell"
 # A libc belongs to its loader, which is the machine's.
 LEFT_OUT = ("libc6_", "libc-bin_")
+# Folders of libraries that Debian's programs find by absolute path, which here is another one.
+PRIVATE = ("nss", "pulseaudio")
 FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir>{fonts}</dir><cachedir>{cache}</cachedir></fontconfig>
 """
@@ -128,7 +130,7 @@ def _use(root: Path) -> Chromium:
     folders = sorted(
         {file.parent for pattern in ("usr/lib/*", "lib/*") for file in root.glob(f"{pattern}/*.so*")}
     )
-    folders += [folder / "nss" for folder in folders if (folder / "nss").is_dir()]
+    folders += [folder / name for folder in folders for name in PRIVATE if (folder / name).is_dir()]
     fonts = root / "fonts.conf"
     fonts.write_text(FONTS.format(fonts=root / "usr/share/fonts", cache=root / "fontcache"))
     return Chromium(

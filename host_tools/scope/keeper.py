@@ -15,7 +15,7 @@ from typing import Any
 
 from host_tools.client import Drive, Event, FaultReport, Identity, Stream
 from host_tools.errors import ToolError, UsageError
-from host_tools.link_errors import AnswerTimeout, DriveError, PortClosed, PortMissing
+from host_tools.link_errors import AnswerTimeout, DriveError, PortClosed
 from host_tools.scope import arrays, batch
 from host_tools.scope.catalogue import list_signals
 from host_tools.scope.hub import Hub
@@ -50,11 +50,22 @@ class Gone(ToolError):
 
 
 class Keeper(threading.Thread):
-    """Begin with `start`, end with `close`."""
+    """Begin with `start`, end with `close`.
 
-    def __init__(self, drive: Drive, hub: Hub, recorder: Recorder, *, registry: Path | None = None) -> None:
+    With `lock_step` this thread is the one that lets a fast drive's time pass, as quickly as it can.
+    """
+
+    def __init__(
+        self,
+        drive: Drive,
+        hub: Hub,
+        recorder: Recorder,
+        *,
+        registry: Path | None = None,
+        lock_step: bool = False,
+    ) -> None:
         super().__init__(name="scope keeper", daemon=True)
-        if drive.identity.fast:
+        if drive.identity.fast and not lock_step:
             raise UsageError(
                 "This virtual drive runs in lock step: its time passes only when a client advances it.",
                 "start it without --fast",
@@ -129,7 +140,7 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         while not self._ending.is_set():
             try:
-                drive = self._drive or self._find()
+                drive = self._drive or Drive.find_again(self._first, self._registry)
             except DriveError as error:
                 self._tell_link("searching", error)
                 self._ending.wait(RETRY)
@@ -144,20 +155,6 @@ class Keeper(threading.Thread):
                     drive.close()
         self.recorder.stop()
 
-    def _find(self) -> Drive:
-        """The same drive as before, at whatever port it is now."""
-        first = self._first
-        try:
-            drive = Drive.connect(first.port, registry=self._registry)
-        except PortMissing:
-            drive = Drive.connect(unit=first.unit, registry=self._registry)
-        try:
-            drive.check(first.unit, first.kernel_hash)
-        except BaseException:
-            drive.close()
-            raise
-        return drive
-
     def _serve(self, drive: Drive) -> None:
         self._adopt(drive)
         while not self._ending.is_set():
@@ -167,7 +164,10 @@ class Keeper(threading.Thread):
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + LOOK
                 self._look(drive)
-            self._ending.wait(max(0.0, tick - time.monotonic()))
+            if drive.identity.fast:
+                drive.advance(round(TICK / drive.t_pwm))
+            else:
+                self._ending.wait(max(0.0, tick - time.monotonic()))
 
     def _adopt(self, drive: Drive) -> None:
         """A drive is there, for the first time or again."""
@@ -257,6 +257,7 @@ class Keeper(threading.Thread):
             "status",
             {
                 "state": status.state,
+                "safe": status.safe,
                 "time": status.period * drive.t_pwm,
                 "epoch": self.epoch,
                 "gauges": gauges,

@@ -31,14 +31,18 @@ class Server:
         logs: Path = Path("logs"),
         registry: Path | None = None,
         library: Path | None = None,
+        lock_step: bool = False,
     ) -> None:
-        """`library` is the folder of the chart library, None: fetched when it is not there."""
+        """`library` is the folder of the chart library, None: fetched when it is not there.
+
+        `lock_step`: a fast drive is welcome, and its time passes as quickly as it can.
+        """
         import uvicorn
 
         from host_tools.scope.app import Web
 
         self.hub = Hub()
-        self.keeper = Keeper(drive, self.hub, Recorder(logs), registry=registry)
+        self.keeper = Keeper(drive, self.hub, Recorder(logs), registry=registry, lock_step=lock_step)
         self.token = token or new_token()
         self._socket = _open(listen, port)
         self.port = self._socket.getsockname()[1]

@@ -93,6 +93,18 @@ def test_arm_run_and_stop(bench):
         assert states[-1] == "off"
 
 
+def test_a_stop_does_not_hold_the_pages_up_while_something_else_is_written(bench):
+    connection = bench.keeper.drive.connection
+    with bench.page("first") as first, bench.page("second") as second:
+        assert first.ask("arm")["ok"]
+        first.wait(lambda said: said.get("status", {}).get("state") == "ready")
+        with connection._lock:
+            number = first.send("stop")
+            assert second.ask("take")["ok"] is False  # armed; and the event loop answers
+        assert first.wait(lambda said: said.get("id") == number)["ok"]
+        first.wait(lambda said: said.get("status", {}).get("state") == "off")
+
+
 def test_one_controls_the_others_watch_and_may_stop(bench):
     with bench.page("first") as first, bench.page("second") as second:
         assert first.ask("arm")["ok"]

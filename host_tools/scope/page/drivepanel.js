@@ -64,7 +64,7 @@ export class DrivePanel {
     document.title = `unit ${identity.unit} · eesm scope`;
   }
 
-  status({ state, gauges, lost, dropped, late, record, time }) {
+  status({ state, safe, gauges, lost, dropped, late, record, time }) {
     this.show(state);
     this.gauges = gauges;
     put($("#g-speed"), format.number(gauges.w_e * this.ratio));
@@ -73,7 +73,8 @@ export class DrivePanel {
     put($("#g-if"), format.number(gauges.i_f));
     put($("#g-udc"), format.number(gauges.u_dc));
     const why = LIMITS.filter((_, bit) => gauges.limited & (1 << bit));
-    put($("#limited"), why.length && state === "running" ? `torque limited: ${why.join(", ")}` : "");
+    const limited = why.length && state === "running" ? `torque limited: ${why.join(", ")}` : "";
+    put($("#limited"), state !== "fault" ? limited : safe ? "safe: field down" : "field still up, wait");
     put($("#device-time"), format.clock(time));
     put($("#lost"), `${lost} lost`);
     $("#lost").classList.toggle("bad", lost > 0);
@@ -121,6 +122,6 @@ export class DrivePanel {
     $("#faults").hidden = !list.length;
     $("#fault-list").replaceChildren(...list.map((fault) => h("li", {},
       h("strong", {}, fault.name, fault.first ? h("small", {}, ` first, at ${format.clock(time)}`) : null),
-      h("p", {}, fault.text || fault.cause), fault.text ? h("p.cause", {}, `Cause: ${fault.cause}.`) : null, h("p.remedy", {}, fault.remedy))));
+      h("p", {}, fault.text || fault.cause), fault.text ? h("p.cause", {}, `Cause: ${fault.cause}.`) : null, h("p.cause", {}, `Limit: ${fault.limit}.`), h("p.remedy", {}, fault.remedy))));
   }
 }

@@ -198,12 +198,29 @@ def test_the_stop_button_stops_at_the_press(tab, bench):
 
 def test_a_stop_that_nobody_confirms_is_said_loudly(tab):
     tab.page.route("**/stop", lambda route: route.abort())
+    tab.page.evaluate("eesm.link.open = () => {}; eesm.link.socket.close()")
+    tab.until("!eesm.link.up")
     tab.page.keyboard.press("Space")
     tab.page.wait_for_selector("#unsent:visible")
     assert "emergency stop" in tab.text("#unsent")
     tab.page.unroute("**/stop")
+    tab.page.evaluate("delete eesm.link.open")
     tab.page.keyboard.press("Space")
     tab.page.wait_for_selector("#unsent", state="hidden")
+
+
+@pytest.mark.parametrize("way", ["websocket", "request"])
+def test_one_way_is_enough_to_stop(tab, bench, way):
+    tab.arm()
+    if way == "websocket":
+        tab.page.route("**/stop", lambda route: route.abort())
+    else:
+        tab.page.evaluate("void (eesm.link.ask = () => new Promise(() => {}))")
+    tab.page.keyboard.press("Space")
+    tab.until("eesm.stop.took")
+    tab.state("off")
+    tab.page.unroute("**/stop")
+    tab.page.evaluate("delete eesm.link.ask")
 
 
 def test_a_second_page_watches_and_may_stop(tab, new_tab):

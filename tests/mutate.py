@@ -1,0 +1,225 @@
+"""`make mutate`: removes each protection in turn and sees that something notices.
+
+In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `fail("NAME", ...)` or
+the kernel's bit.  Then the fault campaign injects that fault into unit a, or the tests of TESTS run, which
+must fail.  Writes build/mutations.json; the exit status tells whether every removal was noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+from eesm.faults import NAMES
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("firmware", "host_tools", "boards", "tests", "pyproject.toml")
+# Faults that the campaign cannot inject, and the tests that do.
+TESTS: dict[str, str] = {}
+# Protections that are no fault of their own: name, file, what is replaced, by what, the tests that notice.
+OTHERS = (
+    (
+        "hysteresis of the link while the field is forced down",
+        "firmware/eesm/stages/field.py",
+        "elif s.u_dc < s.u_dc_again:",
+        "else:",
+        "tests/stages/test_control.py",
+    ),
+    (
+        "field forced down after a fault",
+        "firmware/eesm/stages/field.py",
+        "u_f = -s.u_f_max",
+        "u_f = 0",
+        "tests/stages/test_control.py",
+    ),
+    (
+        "field not forced down into a full link",
+        "firmware/eesm/stages/field.py",
+        "and s.link_full == 0",
+        "",
+        "tests/stages/test_control.py",
+    ),
+    (
+        "a generating machine on a full link is shorted",
+        "firmware/eesm/stages/modulate.py",
+        "            s.shorted = 1\n",
+        "            s.shorted = 0\n",
+        "tests/stages/test_modulate.py",
+    ),
+    (
+        "a latched fault opens the bridge",
+        "firmware/eesm/stages/modulate.py",
+        "if s.bridge_mode > BRIDGE_SHORT and s.faults == 0:",
+        "if s.bridge_mode > BRIDGE_SHORT:",
+        "tests/stages/test_modulate.py",
+    ),
+    (
+        "faults stay until they are cleared",
+        "firmware/eesm/stages/guard.py",
+        "    if s.fault_clear != s.fault_cleared:",
+        "    if True:",
+        "tests/stages/test_guard.py",
+    ),
+    (
+        "clearing is refused while a cause holds",
+        "firmware/eesm/drive.py",
+        "        if cause:\n",
+        "        if False:\n",
+        "tests/test_drive.py",
+    ),
+    (
+        "off only when the field is down",
+        "firmware/eesm/drive.py",
+        'if abs(self.read("i_f")) <= self.read("i_f_safe"):',
+        "if True:",
+        "tests/test_drive_search.py",
+    ),
+    (
+        "a test voltage ends with its measurement",
+        "firmware/eesm/stages/current.py",
+        " and (s.measure_start ^ s.measure_started | s.measure_left) != 0",
+        "",
+        "tests/test_late_startup.py",
+    ),
+    (
+        "a replayed command is not obeyed",
+        "firmware/eesm/link.py",
+        "fresh = 0 < ahead < 0x8000",
+        "fresh = True",
+        "tests/test_link.py",
+    ),
+    (
+        "only the session that armed commands",
+        "firmware/eesm/link.py",
+        "if kind in GUARDED and self._driven() and token != self.owner:",
+        "if False:",
+        "tests/test_link.py",
+    ),
+    (
+        "a frame's CRC is looked at",
+        "firmware/eesm/wire.py",
+        'if crc32(content[:end]) != struct.unpack_from("<I", content, end)[0]:',
+        "if False:",
+        "tests/test_wire.py",
+    ),
+)
+
+
+def removals(name: str) -> list[tuple[str, str, int]]:
+    """(file, new text, places) for each file of the firmware that raises a fault, without it."""
+    found = []
+    for path in sorted((ROOT / "firmware").rglob("*.py")):
+        if path.name in ("faults.py", "fault_table.py", "signals.py"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        new, places = re.subn(rf'raise Failed\((\s*"{name}")', r"_ = (\1", text)
+        new, more = re.subn(rf'(?<!def )\b(?:\w+\.)*fail\((\s*"{name}")', r"_ = (\1", new)
+        bit = "FAULT_" + name.removeprefix("FAULT_")
+        new, bits = re.subn(rf"now \| {bit}\b", "now", new)
+        if name in ("PERIOD_MISSED", "FAULT_INPUT") and path.name == "guard.py":
+            new, bits = re.subn(r"s\.board_faults \| ", "", new)
+        if places + more + bits:
+            found.append((str(path.relative_to(ROOT)), new, places + more + bits))
+    return found
+
+
+class Copies:
+    """Copies of the tree, one a worker."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        self.free: Queue[Path] = Queue()
+        for n in range(count):
+            tree = folder / str(n)
+            tree.mkdir(parents=True)
+            for each in COPIED:
+                source = ROOT / each
+                if source.is_dir():
+                    shutil.copytree(source, tree / each, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(source, tree / each)
+            self.free.put(tree)
+
+
+def notices(tree: Path, command: list[str]) -> tuple[bool, str]:
+    """Whether the command fails in the tree, and its last words."""
+    path = os.pathsep.join([str(tree / "firmware"), str(tree)])
+    environment = {**os.environ, "PYTHONPATH": path, "CI": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=900)
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return done.returncode != 0, next(
+        (line for line in lines if "not as claimed" in line), lines[-1] if lines else ""
+    )
+
+
+def pytest_of(tests: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *tests.split()]
+
+
+def try_one(
+    copies: Copies, name: str, changes: list[tuple[str, str]], command: list[str]
+) -> dict[str, object]:
+    """Make the changes in a copy, run the command, take them back."""
+    tree = copies.free.get()
+    before = {file: (tree / file).read_text(encoding="utf-8") for file, _ in changes}
+    try:
+        for file, text in changes:
+            (tree / file).write_text(text, encoding="utf-8")
+        noticed, words = notices(tree, command)
+    finally:
+        for file, text in before.items():
+            (tree / file).write_text(text, encoding="utf-8")
+        copies.free.put(tree)
+    print(f"  {'noticed' if noticed else 'NOT NOTICED'}  {name}: {words[:150]}", flush=True)
+    return {"removed": name, "files": [file for file, _ in changes], "noticed": noticed, "by": words}
+
+
+def main() -> int:
+    begun = time.perf_counter()
+    only = sys.argv[1:]
+    workers = os.cpu_count() or 1
+    tasks = []
+    rows: list[dict[str, object]] = []
+    for name in NAMES:
+        found = removals(name)
+        if only and name not in only:
+            continue
+        if not found:
+            print(f"  NOTHING RAISES  {name}")
+            rows.append({"removed": name, "files": [], "noticed": False, "by": "nothing raises it"})
+            continue
+        command = [sys.executable, "-m", "host_tools.campaign", "--unit", "a", "--only", name, "--jobs", "1"]
+        if name in TESTS:
+            command = pytest_of(TESTS[name])
+        tasks.append((name, [(file, text) for file, text, _ in found], command))
+    for name, file, old, new, tests in OTHERS:
+        if only:
+            continue
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert old in text, f"{file} has no {old!r}"
+        tasks.append((name, [(file, text.replace(old, new))], pytest_of(tests)))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
+        copies = Copies(workers, Path(folder))
+        rows += pool.map(lambda task: try_one(copies, *task), tasks)
+    out = ROOT / "build" / "mutations.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    missed = [row["removed"] for row in rows if not row["noticed"]]
+    print(
+        f"{len(rows) - len(missed)} of {len(rows)} removals noticed; {time.perf_counter() - begun:.0f} s; {out}"
+    )
+    if missed:
+        print("not noticed:", ", ".join(map(str, missed)))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
