@@ -10,6 +10,7 @@ from math import pi, sqrt
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
+from eesm.sight import Sight
 from eesm.startup import (
     BRIDGE_OFF,
     FIELD_OFF,
@@ -23,11 +24,15 @@ from eesm.startup import (
     fall_time,
     tidy,
 )
+from eesm.watch_angle import AngleWatch
+from eesm.watch_balance import BalanceWatch
 from eesm.watch_board import BoardWatch
 from eesm.watch_currents import CurrentWatch
-from eesm.watch_encoder import EncoderWatch
+from eesm.watch_encoder import EncoderWatch, JumpWatch
 from eesm.watch_field import FieldWatch
 from eesm.watch_heat import CLEAR, HeatWatch
+from eesm.watch_motion import MotionWatch
+from eesm.watch_torque import TorqueWatch
 from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
@@ -128,16 +133,28 @@ class Drive:
         self.latched = []  # numbers of the latched faults, in the order in which they were seen
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
+        self.sight = Sight(kernel)
+        self.current_watch = CurrentWatch(self)
+        self._second_level = TorqueWatch(self)
+        self.watches = (
+            FieldWatch(self),
+            EncoderWatch(self),
+            JumpWatch(self),
+            self.current_watch,
+            BalanceWatch(self),
+            AngleWatch(self),
+            MotionWatch(self),
+            self._second_level,
+        )
+        self._sensors_known = False
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
         self._safe_looked = -1
         self.snapshot = None  # what keeps the first fault (`eesm.snapshot`), if anything does
         self.board = BoardWatch(self)
-        self.keepers = (self.board,)  # looked at in every state
-        self.watches = (FieldWatch(self), EncoderWatch(self), CurrentWatch(self))
         winding = WindingWatch(self)
         self.heat = HeatWatch(self, winding)
-        self.keepers = (winding, self.heat)
+        self.keepers = (self.board, winding, self.heat)  # looked at in every state
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
@@ -359,6 +376,7 @@ class Drive:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
+        self._second_level.ask(self.now if due is None else due, mode, words)
         if self.state == READY:
             self._enter(RUNNING)
 
@@ -527,14 +545,10 @@ class Drive:
         if not self.urgent:
             self._keep()
         try:
-            for keeper in self.keepers:
-                keeper.look()
-        except Failed as failure:
-            self.fail(failure.name, failure.text)
-        try:
             if self._procedure is not None:
                 self._proceed(self._procedure)
             elif self.state in (READY, RUNNING):
+                self.sight.take()
                 for watch in self.watches:
                     watch.look()
             elif self.state == STOPPING:
@@ -561,10 +575,7 @@ class Drive:
             try:
                 keeper.look()
             except Failed as failure:
-                if self.state != FAULT:
-                    self.fail(failure.name, failure.text)
-                elif number_of(failure.name) not in self.latched:
-                    self._latch(bit_of(failure.name), self.now, failure.text)
+                self.fail(failure.name, failure.text)
 
     def _proceed(self, procedure):
         """One look of the start-up's procedure.
@@ -629,6 +640,7 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
+            self._find_sensors()
             for watch in self.watches:
                 watch.begin()
             if self.snapshot is not None:
@@ -692,6 +704,17 @@ class Drive:
         else:
             self.checked = True
             self._enter(READY)
+
+    def _find_sensors(self):
+        """Watch the sum of the phase currents on a board that measures the third; few need the memory."""
+        if self._sensors_known:
+            return
+        self._sensors_known = True
+        driver = self.driver
+        if driver is not None and hasattr(driver, "readings") and "i_c" in driver.readings():
+            from eesm.watch_sum import SumWatch
+
+            self.watches += (SumWatch(self),)
 
     def _withdraw(self):
         """Forget letters that are planned for later."""

@@ -343,7 +343,8 @@ _ROWS = (
     (
         "PHASE_SUM",
         "the three measured phase currents do not add up to zero",
-        "15 % of i_max in the sum of three phase currents for 10 ms",
+        "15 % of i_max, and what the phases change in two periods, in the sum of three currents for 10 ms; "
+        "only where i_c is measured",
         MAIN_LOOP,
         1200,
         OPEN,
@@ -353,7 +354,8 @@ _ROWS = (
         "PHASE_UNBALANCE",
         "the currents of the phases differ although a machine's are alike: a sensor's gain has "
         "drifted, or a phase is open",
-        "the phases' mean squares 35 % apart over whole electrical turns",
+        "8 % of the current turn backwards, measured or by the voltages it takes, the same way in three "
+        "windows of 4 electrical turns; from 10 % of i_max and 2 % of w_m_max, in no transient",
         MAIN_LOOP,
         20000,
         OPEN,
@@ -372,7 +374,7 @@ _ROWS = (
     (
         "ENCODER_LOST",
         "the encoder's count stands still although the shaft turned",
-        "8 times fewer counts than the shaft's speed makes, for two looks",
+        "8 times fewer counts than the shaft's speed makes, braked by twice torque_max, for two looks",
         MAIN_LOOP,
         2500,
         OPEN,
@@ -381,7 +383,8 @@ _ROWS = (
     (
         "ENCODER_JUMPED",
         "the encoder's count jumped further than the shaft can turn",
-        "30 degrees electrical more or less than the speed makes, from one look to the next",
+        "30 degrees electrical from where the speed and twice torque_max may take it, from one look to the "
+        "next, and no standstill after it",
         MAIN_LOOP,
         1200,
         OPEN,
@@ -390,7 +393,8 @@ _ROWS = (
     (
         "ANGLE_SLIPPED",
         "the encoder's angle has drifted away from that of the machine's voltage",
-        "15 degrees electrical between the encoder and the angle of the EMF, for 10 ms",
+        "15 degrees electrical between the encoder and the angle of the EMF for 10 ms, where the voltage "
+        "that says so exceeds 5 % of u_dc_nominal and what half of R_s and a tenth of L_q make",
         MAIN_LOOP,
         2000,
         OPEN,
@@ -399,8 +403,8 @@ _ROWS = (
     (
         "TORQUE_REVERSED",
         "the shaft runs away against the torque that is asked for",
-        "the shaft gains speed against a torque of 20 % of torque_max for 50 ms, quicker than the "
-        "load explains",
+        "the shaft gains speed against a torque of 10 % of torque_max for 20 ms while the EMF (1.5 % of "
+        "u_dc_nominal at least) is backwards, which no load makes it",
         MAIN_LOOP,
         4000,
         OPEN,
@@ -409,7 +413,7 @@ _ROWS = (
     (
         "SPIN_OUT",
         "the measured speed changes quicker than the machine's torque can change it",
-        "twice the acceleration that torque_max makes, for 5 looks",
+        "twice the acceleration that torque_max makes of J, and 1 % of w_m_max, over two windows of 5 ms",
         MAIN_LOOP,
         1200,
         OPEN,
@@ -462,8 +466,10 @@ _ROWS = (
     ),
     (
         "TORQUE_IMPLAUSIBLE",
-        "the power at the machine's terminals is not that of the torque asked for",
-        "power at the terminals and torque asked for differ by 15 % of torque_max, for 50 ms",
+        "the shaft gets torque that nobody asked for, by the power at the machine's terminals or, when slow, "
+        "by its currents",
+        "15 % of torque_max (and what dead time and 40 % of the copper loss make) more than asked for, or "
+        "against it, for 50 ms",
         MAIN_LOOP,
         4000,
         OPEN,

@@ -7,7 +7,9 @@ ADC_TOP = 4095  # as in eesm.signals
 
 CURRENTS = ("i_a_raw", "i_b_raw", "i_f_raw")
 STUCK_LOOKS = 24  # noise of one count changes a count this often more surely than anything else holds
+DOUBT_LOOKS = 4
 MOVED_COUNTS = 24  # by which another current has to move meanwhile
+WIDE = 512  # this code of an RP2040's converter, and each 1024 on, is as wide as ten (E11): noise stays in it
 
 
 class CurrentWatch:
@@ -26,6 +28,12 @@ class CurrentWatch:
         self._sensed = self.drive.read("period")  # of the last look
         self._still[0] = self._still[1] = self._still[2] = 0
         self._forget()
+
+    def doubts(self):
+        """True while a phase's count stands that may turn out to be stuck: the currents tell nothing then."""
+        if max(self._span, self._high[0] - self._low[0], self._high[1] - self._low[1]) <= MOVED_COUNTS:
+            return False
+        return max(self._still[0], self._still[1]) >= DOUBT_LOOKS
 
     def _forget(self, moved=0):
         """Begin a new window of looks; `moved` is how far a count has moved in the last one."""
@@ -46,7 +54,7 @@ class CurrentWatch:
         counts, still, low, high = self._counts, self._still, self._low, self._high
         for k in range(3):
             count = drive.read(CURRENTS[k])
-            if count == counts[k]:
+            if count == counts[k] and count & 1023 != WIDE:
                 still[k] += 1
             else:
                 still[k] = 0

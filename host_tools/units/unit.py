@@ -300,7 +300,10 @@ class Unit:
             "motor": motor.name,
             "board": self.board.name,
         }
-        for name in ("pole_pairs", "R_s", "L_d", "L_q", "M", "R_f", "L_f", "sigma_L_d", "i_max", "i_f_max"):
+        for name in (
+            *("pole_pairs", "R_s", "L_d", "L_q", "M", "R_f", "L_f", "sigma_L_d", "i_max", "i_f_max"),
+            *("k_h", "k_e"),
+        ):
             settings[name] = getattr(motor, name)
         settings |= {
             "J": motor.J + self.transmission.J_load,

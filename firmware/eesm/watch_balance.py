@@ -1,0 +1,129 @@
+"""Watch of the balance between the phases; see `eesm.watch_field` for what a watch is."""
+
+from math import pi, sqrt
+
+from eesm.cyclic import signed
+from eesm.faults import Failed
+
+
+class BalanceWatch:
+    """PHASE_UNBALANCE: a part of the currents turns backwards.
+
+    Measured, or told by the voltages: the current control makes what it measures even, so a gain that
+    has drifted shows in the currents at high speed only, and in the voltages at low speed.  A part that
+    turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta),
+    less what their mean leaves, over some 32 looks and 4 electrical turns.  Windows in which torque, speed
+    or field change are not judged, nor are small currents and low speeds.
+    """
+
+    LOOKS = 32
+    MOST_LOOKS = 400
+    TURNS = 4
+    WINDOWS = 3
+    SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
+
+    def __init__(self, drive):
+        self.drive = drive
+        self._sine = drive.kernel.offset["sine"]
+        self.begin()
+
+    def begin(self):
+        """What was seen before says nothing about now."""
+        self._windows = 0
+        self._along = self._across = 0.0  # share of the last window, relative to its current
+        self._start()
+
+    def _start(self):
+        self._looks = 0
+        self._began = self.drive.read("period")
+        # Sums: i_d, i_q, u_d, u_q; the same times cosine, times sine; cosine; sine.
+        self._sums = [0] * 14
+        # Lowest and highest of i_d_ref, i_q_ref, w_e, i_f_ref.
+        self._low, self._high = [32767] * 4, [-32768] * 4
+
+    def look(self):
+        """Fail when windows one after the other agree that the phases differ."""
+        drive, sight = self.drive, self.drive.sight
+        if sight.passed == 0:
+            return
+        low, high = self._low, self._high
+        seen = drive.read("i_d_ref"), drive.read("i_q_ref"), sight.read("w_e"), drive.read("i_f_ref")
+        for k in range(4):
+            low[k], high[k] = min(low[k], seen[k]), max(high[k], seen[k])
+        # The fault itself makes torque, speed and references ripple.
+        limits = drive.read("i_max") >> 1, drive.read("i_max") >> 1, 2000, drive.read("i_f_max") >> 2
+        for k in range(4):
+            if high[k] - low[k] > limits[k]:
+                self._windows = 0
+                self._start()
+                return
+        # Half the 512 steps of a turn: twice the angle.
+        place = self._sine + (sight.read("theta_e") >> 20 & 511)
+        block, sums = drive.kernel.block, self._sums
+        sine, cosine = int(block[place]), int(block[place + 128])
+        k = 0
+        for name in ("i_d", "i_q", "u_d", "u_q"):
+            value = sight.read(name)
+            sums[k] += value
+            sums[k + 4] += value * cosine >> 15
+            sums[k + 8] += value * sine >> 15
+            k += 1
+        sums[12] += cosine
+        sums[13] += sine
+        self._looks += 1
+        if self._looks < self.LOOKS:
+            return
+        settings = drive.settings
+        w_e = abs(low[2] + high[2]) / 2 * drive.step_of("w_e")
+        turns = w_e * signed(sight.period - self._began) / settings["f_pwm"] / (2 * pi)
+        if turns < self.TURNS:
+            if self._looks >= self.MOST_LOOKS:
+                self._start()
+            return
+        self._judge(w_e)
+        self._start()
+
+    def _judge(self, w_e):
+        drive, settings = self.drive, self.drive.settings
+        sums, looks = self._sums, self._looks
+        step = drive.step_of("i_d")
+        current = sqrt(sums[0] ** 2 + sums[1] ** 2) / looks * step
+        if current < 0.1 * settings["i_max"] or w_e < 0.02 * settings["w_m_max"] * settings["pole_pairs"]:
+            self._windows = 0
+            return
+        l_2 = (settings["sigma_L_d"] + settings["L_q"]) / 2
+        ohm = sqrt(settings["R_s"] ** 2 + (w_e * l_2) ** 2)
+        along, across = self._backwards(0)
+        share = sqrt(along * along + across * across) * step / current
+        u_along, u_across = self._backwards(2)
+        told = sqrt(u_along * u_along + u_across * u_across) * drive.step_of("u_d") / ohm / current
+        if told > share:
+            share, along, across = told, u_along, u_across
+        # A fault shows the same way relative to the current every time, a transient any way.
+        d, q = sums[0], sums[1]
+        along, across = along * d - across * q, across * d + along * q
+        scale = share / max(1.0, sqrt(along * along + across * across))
+        along, across = along * scale, across * scale
+        turned = sqrt((along - self._along) ** 2 + (across - self._across) ** 2)
+        self._along, self._across = along, across
+        if share < self.SHARE:
+            self._windows = 0
+        elif self._windows == 0 or turned > 0.5 * share:
+            self._windows = 1
+        else:
+            self._windows += 1
+        if self._windows >= self.WINDOWS:
+            raise Failed(
+                "PHASE_UNBALANCE",
+                "%.0f %% of the phase currents turn backwards, %.0f %% are allowed; compare the phase sensors"
+                % (100 * share, 100 * self.SHARE),
+            )
+
+    def _backwards(self, k):
+        """The part of sums k, k + 1 that turns backwards, raw (along, across) the stator's phase a."""
+        sums, looks = self._sums, self._looks
+        d, q = sums[k] / looks, sums[k + 1] / looks
+        cosine, sine = sums[12] / 32768, sums[13] / 32768
+        along = sums[k + 4] - sums[k + 9] - d * cosine + q * sine
+        across = sums[k + 8] + sums[k + 5] - d * sine - q * cosine
+        return along / looks, across / looks

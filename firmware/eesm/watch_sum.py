@@ -1,0 +1,47 @@
+"""Watch of the sum of the phase currents; see `eesm.watch_field` for what a watch is."""
+
+from math import sqrt
+
+from eesm.faults import Failed
+from eesm.sight import Lasting
+
+
+class SumWatch:
+    """PHASE_SUM: three currents that do not add up to zero, on a board that measures the third.
+
+    It is sampled up to two periods apart from the others: what the phases change meanwhile is allowed.
+    """
+
+    SHARE = 0.15  # of i_max
+    TIME = 0.010  # s
+    APART = 2  # periods
+
+    def __init__(self, drive):
+        self.drive = drive
+        self._bad = Lasting()
+        self.begin()
+
+    def begin(self):
+        """What was seen before says nothing about now."""
+        self._bad.clear()
+
+    def look(self):
+        """Fail when the sum stays away from zero."""
+        drive, sight = self.drive, self.drive.sight
+        if sight.passed == 0:
+            return
+        settings, step = drive.settings, drive.step_of("i_d")
+        i_c = drive.driver.readings()["i_c"]
+        total = drive.si("i_a") + drive.si("i_b") + i_c
+        i_d, i_q = sight.read("i_d") * step, sight.read("i_q") * step
+        w_e = abs(sight.read("w_e")) * drive.step_of("w_e")
+        allowed = self.SHARE * settings["i_max"]
+        allowed += self.APART * w_e / settings["f_pwm"] * sqrt(i_d * i_d + i_q * i_q)
+        # A stuck sensor is to be named as one.
+        bad = abs(total) > allowed and not drive.current_watch.doubts()
+        if self._bad.lasts(bad, sight.period, self.TIME * settings["f_pwm"]):
+            raise Failed(
+                "PHASE_SUM",
+                "the phase currents add up to %.1f A, %.1f A are allowed; look for a ground fault"
+                % (total, allowed),
+            )
