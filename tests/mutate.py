@@ -220,9 +220,8 @@ def main() -> int:
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     missed = [row["removed"] for row in rows if not row["noticed"]]
-    print(
-        f"{len(rows) - len(missed)} of {len(rows)} removals noticed; {time.perf_counter() - begun:.0f} s; {out}"
-    )
+    seconds = time.perf_counter() - begun
+    print(f"{len(rows) - len(missed)} of {len(rows)} removals noticed; {seconds:.0f} s; {out}")
     if missed:
         print("not noticed:", ", ".join(map(str, missed)))
     return 1 if missed else 0

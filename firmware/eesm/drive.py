@@ -593,7 +593,7 @@ class Drive:
         else:
             try:
                 if procedure.step(self):
-                    self._advance()
+                    self._advance(procedure)
             except Failed as failure:
                 if failure.name != "STARTUP_LATE" or not self.urgent:
                     raise
@@ -686,12 +686,12 @@ class Drive:
             )
             self._field_until = self._field_deadline()
 
-    def _advance(self):
-        """The next step of the start-up."""
+    def _advance(self, done):
+        """The next step of the start-up, after the procedure that is done."""
         state = self.state
         if state == OFFSETS:
             # A shaft that creeps is not measured at: what is known of it still holds.
-            turns = not self._stands_still() or abs(self.counts_since(self._procedure.position)) > 1
+            turns = not self._stands_still() or abs(self.counts_since(done.position)) > 1
             known = self.angle_known and self.checked and turns
             self._enter(FIELD_UP if known else WIRING)
         elif state == WIRING:

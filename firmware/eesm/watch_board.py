@@ -5,7 +5,7 @@ it is seen within a second or so.  Machine code is found by its function object 
 instructions that leave a function; where these are not known it is not looked at.
 """
 
-# pyright: reportInvalidTypeForm=false, reportAssignmentType=false, reportMissingImports=false
+# pyright: reportUndefinedVariable=false, reportInvalidTypeForm=false, reportAssignmentType=false, reportMissingImports=false
 # pyright: reportArgumentType=false, reportRedeclaration=false
 # (as in eesm.framing)
 
