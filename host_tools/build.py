@@ -41,6 +41,8 @@ BOARD_MODULES = (
     "mailbox",
     "drive",
     "startup",
+    "modes",
+    "memory",
     "faults",
     "snapshot",
     "watch_board",

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from eesm.startup import degrees, excitation_response, fall_time, judge_wiring, rise_time
+from eesm.drive import fall_time
+from eesm.startup import degrees, excitation_response, judge_wiring, rise_time
 
 H = math.sqrt(3) / 2
 # How each mistake changes the phase currents (a, b) that are measured.

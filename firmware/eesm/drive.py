@@ -5,25 +5,21 @@ period number only, never on the wall clock, so the same commands at the same pe
 same run on every bench.  Everything it tells the kernel goes through the mailbox.
 """
 
-from math import pi, sqrt
+from math import log, pi, sqrt
 
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
-from eesm.sight import Sight
-from eesm.startup import (
+from eesm.memory import release, tidy
+from eesm.modes import (
     BRIDGE_OFF,
     FIELD_OFF,
     FIELD_REVERSE,
     REFERENCE_CURRENT,
-    Angle,
-    Direction,
-    FieldUp,
-    Offsets,
-    Wiring,
-    fall_time,
-    tidy,
+    REFERENCE_SPEED,
+    REFERENCE_TORQUE,
 )
+from eesm.sight import Sight
 from eesm.watch_angle import AngleWatch
 from eesm.watch_balance import BalanceWatch
 from eesm.watch_board import BoardWatch
@@ -70,10 +66,7 @@ STATES = (
     "field down",
     "fault",
 )
-STARTUP = {OFFSETS: Offsets, WIRING: Wiring, ANGLE: Angle, FIELD_UP: FieldUp, DIRECTION: Direction}
-
-REFERENCE_TORQUE = 1
-REFERENCE_SPEED = 2
+STARTUP = {OFFSETS: "Offsets", WIRING: "Wiring", ANGLE: "Angle", FIELD_UP: "FieldUp", DIRECTION: "Direction"}
 
 EVENTS = 64
 RPM = pi / 30  # rad/s
@@ -84,6 +77,21 @@ OUT_OF_RANGE = 2
 UNKNOWN = 3
 FIXED = 4
 HOLDS = 5
+
+
+def fall_time(settings, supply, i_f, i_end):
+    """Seconds to bring the field from i_f down to i_end, reversed if the exciter can, else by R_f."""
+    tau = settings["L_f"] / settings["R_f"]
+    forced = supply / settings["R_f"] if settings["exciter_kind"] != "unipolar" else 0.0
+    i_end = max(i_end, 1e-3 * settings["i_f_max"])
+    return tau * log((forced + max(i_f, i_end)) / (forced + i_end))
+
+
+def procedure_of(state):
+    """The class of a state's procedure; a board has `eesm.startup` in its memory only while it arms."""
+    from eesm import startup
+
+    return getattr(startup, STARTUP[state])
 
 
 class Refused(Exception):
@@ -107,7 +115,7 @@ class Drive:
         self.mailbox = mailbox
         self.driver = driver
         self.settings = kernel.settings
-        self.words = dict(kernel.words)
+        self.words = kernel.words
         self.state = OFF
         self.now = kernel.read("period")
         self.angle_known = False
@@ -619,7 +627,7 @@ class Drive:
         self.now = self.read("period")
         self._late = self.mailbox.late
         self._tries += 1
-        self._procedure = STARTUP[self.state]()
+        self._procedure = procedure_of(self.state)()
         self._procedure.begin(self)
 
     def _enter(self, state):
@@ -663,6 +671,7 @@ class Drive:
             )
             self._field_until = self._field_deadline()
         elif state == OFF:
+            release(("startup",))
             self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF, "silence_max": 0})
         elif state == FAULT:
             self._withdraw()

@@ -1,9 +1,7 @@
 """The way to `eesm.keeper`, which a board holds in its memory only while something is read or written."""
 
-import gc
-import sys
-
 from eesm.drive import FAULT, HOLDS, OFF, RPM, STATES, WRONG_STATE, Refused
+from eesm.memory import release, tidy
 
 BAD = "PARAMETERS_BAD"
 MODULES = ("keeper", "store")
@@ -22,7 +20,8 @@ class Kept:
         self._fault = keeper.fault
         self._notes = keeper.notes
         keeper = Keeper = None
-        release()
+        release(MODULES)
+        tidy()
 
     def tell(self, drive):
         """Say what was found: a store that is not whole is a fault, which can be cleared."""
@@ -44,13 +43,14 @@ class Kept:
         if rests:
             driver.pause()
         try:
-            gc.collect()
+            tidy()
             from eesm.keeper import Keeper
 
             return getattr(Keeper(self._folder, self._kernel), verb)(drive)
         finally:
             Keeper = None
-            release()
+            release(MODULES)
+            tidy()
             if rests:
                 driver.resume()
 
@@ -67,16 +67,3 @@ def check_rest(drive):
     w_m, limit = abs(drive.si("w_e")) / drive.settings["pole_pairs"], 0.005 * drive.settings["w_m_max"]
     if w_m > limit:
         raise Refused(HOLDS, "the shaft turns at %.0f rpm; wait until it stands still" % (w_m / RPM))
-
-
-def release():
-    """Give back the memory of modules that are not needed now, where there is little."""
-    if sys.platform != "rp2":
-        return
-    import eesm
-
-    for name in MODULES:
-        sys.modules.pop("eesm." + name, None)
-        if hasattr(eesm, name):
-            delattr(eesm, name)
-    gc.collect()

@@ -27,6 +27,27 @@ class KernelError(Exception):
     """The folder holds no drive unit."""
 
 
+class Offsets:
+    """Place of each signal in the block, by name; a dictionary of its own would take kilobytes of a board."""
+
+    def __init__(self, words):
+        self._words = words
+
+    def __getitem__(self, name):
+        return self._words[name] & OFFSET_MASK
+
+    def __contains__(self, name):
+        return name in self._words
+
+    def __iter__(self):
+        return iter(self._words)
+
+    def items(self):
+        """(name, place) of every signal."""
+        for name in self._words:
+            yield name, self._words[name] & OFFSET_MASK
+
+
 class Steps:
     """SI value of one step of each signal, by name."""
 
@@ -50,13 +71,11 @@ class Kernel:
         self.settings = dict(unit["settings"])
         self.bases = unit["bases"]
         self.length = unit["length"]
-        self.offset = {}
-        # What else is known of a signal: its word of unit["signals"], which says where to look it up.
+        # What is known of a signal: its word of unit["signals"], which says where to look it up.
         self._signals = unit["signals"]
         self._steps = unit["steps"]
         self._ranges = unit["ranges"]
-        for name, word in self._signals.items():
-            self.offset[name] = word & OFFSET_MASK
+        self.offset = Offsets(self._signals)
         self.step = Steps(self)
         self.memory_shift = unit["memory_shift"]
         self.fast_step = fast_step
@@ -96,7 +115,7 @@ class Kernel:
 
     def read(self, name):
         """Raw value of a scalar signal."""
-        return int(self.block[self.offset[name]])
+        return int(self.block[self._signals[name] & OFFSET_MASK])
 
     def si(self, name):
         """Value of a scalar signal in its SI unit."""

@@ -436,6 +436,8 @@ class Signals(SignalSet):
     )
 
     # --- means for the main loop -----------------------------------------------------------------------
+    u_f_sum: int = state("u_f", 15, -(1 << 18), 1 << 18, "V", "sum of u_f over the present cycle")
+    cycle_letters: int = state("one", 0, 0, 2, "1", "periods of the present cycle that took a letter")
     u_f_mean: int = state("u_f", 28, -(1 << 28), 1 << 28, "V", "mean exciter voltage, over 128 cycles")
     i_f_mean: int = state("i_f", 28, -(1 << 28), 1 << 28, "A", "mean field current, over 128 cycles")
     i_d_mean: int = state("i", 28, -(1 << 28), 1 << 28, "A", "mean i_d, over 128 cycles")

@@ -6,29 +6,23 @@ are letters with a due period, so their timing is exact in PWM periods however l
 is; what they cause is summed by the kernel's `measure` stage.
 """
 
-import gc
 from math import atan2, log, pi, sqrt
 
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import Failed
-
-BRIDGE_OFF = 0
-BRIDGE_SHORT = 1
-BRIDGE_CURRENT = 2
-BRIDGE_VOLTAGE = 3
-FIELD_OFF = 0
-FIELD_CURRENT = 1
-FIELD_VOLTAGE = 2
-FIELD_REVERSE = 3
-REFERENCE_CURRENT = 0
+from eesm.memory import tidy
+from eesm.modes import (
+    BRIDGE_CURRENT,
+    BRIDGE_OFF,
+    BRIDGE_SHORT,
+    BRIDGE_VOLTAGE,
+    FIELD_CURRENT,
+    FIELD_OFF,
+    FIELD_VOLTAGE,
+    REFERENCE_CURRENT,
+)
 
 LEAD = 2000  # periods between posting a plan and its first letter: a board takes ms for each letter
-
-
-def tidy():
-    """Collect garbage now, where memory is short, so that it is not done in the next ms."""
-    if hasattr(gc, "mem_free"):
-        gc.collect()
 
 
 def check_standstill(drive, position):
@@ -382,14 +376,6 @@ def rise_time(settings, supply, i_f):
     """Seconds that the exciter needs at full voltage to raise the field from 0 to i_f."""
     final = supply / settings["R_f"]
     return settings["L_f"] / settings["R_f"] * log(final / max(final - i_f, 0.05 * final))
-
-
-def fall_time(settings, supply, i_f, i_end):
-    """Seconds to bring the field from i_f down to i_end, reversed if the exciter can, else by R_f."""
-    tau = settings["L_f"] / settings["R_f"]
-    forced = supply / settings["R_f"] if settings["exciter_kind"] != "unipolar" else 0.0
-    i_end = max(i_end, 1e-3 * settings["i_f_max"])
-    return tau * log((forced + max(i_f, i_end)) / (forced + i_end))
 
 
 class FieldUp:

@@ -7,7 +7,7 @@ routine.
 
 from eesm.signals import Signals
 from eesm.stages.angle import find_direction, read_encoder, track_angle
-from eesm.stages.average import average
+from eesm.stages.average import average, sum_exciter
 from eesm.stages.current import control_current
 from eesm.stages.damping import damp_driveline
 from eesm.stages.derate import limit_power, note_i_q, yield_to_link
@@ -73,6 +73,7 @@ def run_slot(s: Signals) -> None:
 
 def outer_step(s: Signals) -> None:
     """One slot of the outer law, then telemetry.  A period that took a letter has enough to do."""
+    sum_exciter(s)
     if s.slot_rests == 0:
         run_slot(s)
     s.slot_rests = 0

@@ -16,7 +16,7 @@ from binascii import crc32
 from eesm.faults import Failed
 from eesm.framing import micropython
 
-PIECE = 256  # words
+PIECE = 1024  # words summed at a look: some 0.1 ms of a board
 NAMES = 8  # parameters of a look
 EVERY = 0.02  # s between looks at memory
 HEAP_EVERY = 1.0  # s between looks at heap and stack

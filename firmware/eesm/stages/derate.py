@@ -31,61 +31,53 @@ def limit_power(s: Signals) -> None:
     Beyond w_e_soft what would drive the shaft further falls linearly, to nothing at w_e_hold.
     torque_max is what the speed law stops its integrator at: it belongs to the direction asked for.
     """
-    bits = 0
+    s.limited = 0
     if s.reference_mode != REFERENCE_CURRENT:
-        demand = s.torque_demand
-        if magnitude(demand) > s.torque_max:
-            bits = LIMITED_MACHINE
+        if magnitude(s.torque_demand) > s.torque_max:
+            s.limited = LIMITED_MACHINE
             if s.heat_share < Q15_MAX:
-                bits = s.heat_reason
+                s.limited = s.heat_reason
             elif s.torque_max == s.torque_limit:
-                bits = LIMITED_USER
+                s.limited = LIMITED_USER
         w_e = magnitude(s.w_e)
         if w_e > SLOW:
-            motoring = divide(s.power_motoring, w_e, PLACES)
-            braking = divide(s.power_braking, w_e, PLACES)
+            # Of a shaft that turns forward; for the other way they change places.
+            forward = divide(s.power_motoring, w_e, PLACES)
+            backward = divide(s.power_braking, w_e, PLACES)
             why = LIMITED_POWER
             if w_e > s.w_e_soft:
-                left = leave_torque(s, w_e)
-                if motoring > left:
-                    motoring = left
+                most = 0
+                if w_e < s.w_e_hold:
+                    most = ((s.w_e_hold - w_e) * s.k_runaway) >> s.k_runaway_shift
+                if forward > most:
+                    forward = most
                     if (s.torque_demand ^ s.w_e) >= 0:
                         why = LIMITED_SPEED
-            forward = motoring
-            backward = braking
             if s.w_e < 0:
-                forward = braking
-                backward = motoring
+                most = forward
+                forward = backward
+                backward = most
             if s.torque_ref > forward:
                 s.torque_ref = forward
             elif s.torque_ref < -backward:
                 s.torque_ref = -backward
             most = forward
-            if demand < 0:
+            if s.torque_demand < 0:
                 most = backward
-            if magnitude(demand) > most and s.torque_max > most:
-                bits = why
+            if magnitude(s.torque_demand) > most and s.torque_max > most:
+                s.limited = why
             if s.torque_max > most:
                 s.torque_max = most
         if s.link_share < Q15_MAX:
-            left = s.link_share
-            if left < 0:
-                left = 0
-            s.torque_max = (s.torque_max * left) >> 15
+            if s.link_share < 0:
+                s.torque_max = 0
+            else:
+                s.torque_max = (s.torque_max * s.link_share) >> 15
             # The voltage ahead counts, and a link that rings about its limit is still low.
             if s.u_dc > s.u_dc_low + ((s.u_dc_soft - s.u_dc_low) >> 4):
-                bits = bits | LIMITED_LINK_HIGH
+                s.limited = s.limited | LIMITED_LINK_HIGH
             else:
-                bits = bits | LIMITED_LINK_LOW
-    s.limited = bits
-
-
-def leave_torque(s: Signals, w_e: int) -> int:
-    """Torque that may drive the shaft further at a speed of w_e > w_e_soft."""
-    left = 0
-    if w_e < s.w_e_hold:
-        left = amplify(s.w_e_hold - w_e, s.k_runaway, s.k_runaway_shift)
-    return left
+                s.limited = s.limited | LIMITED_LINK_LOW
 
 
 def note_i_q(s: Signals) -> None:

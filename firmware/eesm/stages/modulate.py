@@ -1,7 +1,7 @@
 """Stator voltage to compare counts."""
 
 from eesm.signals import ADC_TOP, BRIDGE_SHORT, GATE_INVERTER, Signals
-from eesm.stages.fixed import amplify, magnitude, sat, within
+from eesm.stages.fixed import amplify, magnitude, sat, sat15, within
 
 SQRT3_HALF = 28378  # sqrt(3)/2, Q15
 INVERSE_SQRT3 = 18919  # 1/sqrt(3), Q15
@@ -25,11 +25,13 @@ def choose_safe_state(s: Signals) -> None:
     of a converter at its end.
     """
     if s.short_allowed == 1:
-        emf = (magnitude(s.w_e) * magnitude(amplify(s.i_f, s.k_m, s.k_m_shift))) >> s.emf_shift
-        limit = (s.u_dc_brake * INVERSE_SQRT3) >> 15
-        if emf < limit - (limit >> 3):
+        flux = sat15(amplify(s.i_f, s.k_m, s.k_m_shift))
+        # What the EMF has beyond the voltage that the link takes, as phase voltages.
+        over = (magnitude(s.w_e) * magnitude(flux)) >> s.emf_shift
+        over = over - ((s.u_dc_brake * INVERSE_SQRT3) >> 15)
+        if over + (s.u_dc_brake >> 4) < 0:
             s.shorted = 0
-        elif emf > limit and (s.short_wanted == 1 or (s.u_dc > s.u_dc_trip and s.u_dc_raw < ADC_TOP)):
+        elif over > 0 and (s.short_wanted == 1 or (s.u_dc > s.u_dc_trip and s.u_dc_raw < ADC_TOP)):
             s.shorted = 1
 
 

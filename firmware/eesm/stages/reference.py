@@ -76,7 +76,7 @@ def limit_torque(s: Signals) -> None:
     if most > s.torque_limit:
         most = s.torque_limit
     if s.heat_share < Q15_MAX:
-        most = mul15(most, s.heat_share)
+        most = (most * s.heat_share) >> 15
     s.speed_row = row
     s.speed_share = share
     s.torque_scale = scale

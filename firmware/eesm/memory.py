@@ -1,0 +1,22 @@
+"""Memory of a board, of which there is little: collected at good moments, and lent to modules for a while."""
+
+import gc
+import sys
+
+
+def tidy():
+    """Collect garbage now, where memory is short, so that it is not done in the next ms."""
+    if hasattr(gc, "mem_free"):
+        gc.collect()
+
+
+def release(names):
+    """Let the next collection take modules of `eesm` that are not needed now, where memory is short."""
+    if sys.platform != "rp2":
+        return
+    import eesm
+
+    for name in names:
+        sys.modules.pop("eesm." + name, None)
+        if hasattr(eesm, name):
+            delattr(eesm, name)
