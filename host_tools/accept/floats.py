@@ -99,12 +99,12 @@ class _Floats(ast.NodeTransformer):
             return _parse(
                 f"({ast.unparse(self.visit(node.left))}) * 2.0 ** ({ast.unparse(self.visit(node.right))})"
             )
-        if isinstance(node.op, ast.BitOr | ast.BitAnd):
+        if isinstance(node.op, ast.BitOr | ast.BitAnd | ast.BitXor):
             left, right = ast.unparse(self.visit(node.left)), ast.unparse(self.visit(node.right))
             mask = self._constant(node.right)
             if isinstance(node.op, ast.BitAnd) and mask is not None and (mask + 1) & mask == 0:
                 return _parse(f"({left}) % {float(mask + 1)}")
-            sign = "|" if isinstance(node.op, ast.BitOr) else "&"
+            sign = {ast.BitOr: "|", ast.BitAnd: "&", ast.BitXor: "^"}[type(node.op)]
             return _parse(f"(int({left}) {sign} int({right}))")
         self.generic_visit(node)
         return node

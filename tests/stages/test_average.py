@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from boards.virtual import plant
 from eesm.parameters import OUTER_PERIODS
-from eesm.stages.average import average
+from eesm.signals import Signals
+from eesm.stages.average import average, sum_exciter
 from host_tools.experiment import Experiment
 from host_tools.units import load
 from tests.stages.bench import make_signals
@@ -16,17 +17,27 @@ Q15 = st.integers(-32767, 32767)
 CYCLES = 128
 
 
+def pass_cycles(s: Signals, count: int) -> None:
+    """Cycles of the outer law as `eesm.steps.outer_step` runs them; every tenth takes a letter."""
+    for k in range(count):
+        s.slot_rests = 1 if k % 10 == 0 else 0
+        if s.slot_rests:
+            sum_exciter(s)
+        s.slot_rests = 0
+        for _ in range(OUTER_PERIODS):
+            sum_exciter(s)
+        average(s)
+
+
 @given(Q15, Q15, Q15)
 def test_means_settle_where_their_signals_stay(u_f: int, i_f: int, i_d: int) -> None:
     s = make_signals(u_f=u_f, i_f=i_f, i_d=i_d, i_q=-i_d)
-    for _ in range(12 * CYCLES):
-        average(s)
+    pass_cycles(s, 12 * CYCLES)
     for name, value in (("u_f", u_f), ("i_f", i_f), ("i_d", i_d)):
-        assert getattr(s, name + "_mean") / 8192 == pytest.approx(value, abs=0.5)
+        assert getattr(s, name + "_mean") / 8192 == pytest.approx(value, abs=1.5 + 0.0003 * abs(value))
     assert s.i_square_mean / 2**28 == pytest.approx(2 * (i_d / 32768) ** 2, abs=1e-4)
     s.u_f = 0
-    for _ in range(CYCLES):
-        average(s)
+    pass_cycles(s, CYCLES)
     assert s.u_f_mean / 8192 == pytest.approx(u_f * np.exp(-1), abs=1 + 0.005 * abs(u_f))
 
 
