@@ -445,7 +445,7 @@ def test_another_protocol_is_named(registry):
     with (
         FakeBoard(b"\0" + frame) as board,
         connected(board.port) as connection,
-        pytest.raises(VersionMismatch, match="protocol 9, these tools speak 1"),
+        pytest.raises(VersionMismatch, match="protocol 9, these tools speak 2"),
     ):
         connection.hello(timeout=1.0)
 

@@ -18,7 +18,7 @@ import pytest
 
 from eesm import drive as states
 from eesm.drive import DIRECTION, FAULT, FIELD_DOWN, FIELD_UP, OFF, READY, RUNNING, STOPPING, Drive, Refused
-from eesm.faults import ASKED, Failed, bit_of
+from eesm.faults import ASKED, Failed, bit_of, number_of
 from tests.test_drive_machine import FOLLOWS
 
 TICK = states.TICK_PERIODS
@@ -147,8 +147,8 @@ class Step:
     verdict = "wait"
     position = 0  # of the shaft when it began
 
-    def __init__(self, world: World | None = None) -> None:
-        self.world = world
+    def __init__(self, *_: Any) -> None:
+        pass
 
     def begin(self, drive: Any = None) -> None:
         if drive is not None and drive.state == FIELD_UP:
@@ -177,6 +177,12 @@ class Keeper(Step):
 
     damage = ""
 
+    def take(self) -> None:
+        pass
+
+    def ask(self, *setpoint: Any) -> None:
+        pass
+
     def causes(self, limit: Any) -> list[Any]:
         return []
 
@@ -199,32 +205,36 @@ class Search:
 
     # --- a state, as a value
     def key(self) -> tuple:
+        """What the machine's future depends on: of the latched faults that there are any, and one of them."""
         drive, world = self.drive, self.world
+        modes = {name: world.mode[name] for name in world.mode if not name.startswith("fault_clear")}
+        modes["fault_request"] = bool(modes["fault_request"])
         return (
-            *(
-                drive.state,
-                drive.angle_known,
-                drive.checked,
-                drive._clearing,
-                drive._resting,
-                min(drive._good, 3),
-                drive.safe,
-                drive._safe_looks,
-                world.kicks,
-            ),
-            *(drive._tries, drive.wait(drive._until), drive.wait(drive._field_until), tuple(drive.latched)),
+            drive.state,
+            drive.angle_known,
+            drive.checked,
+            drive._clearing,
+            drive._resting,
+            min(drive._good, 3),
+            drive.safe,
+            min(drive._safe_looks, states.SAFE_LOOKS),
+            drive._tries,
+            drive.wait(drive._until),
+            drive.wait(drive._field_until),
+            bool(drive.latched),
+            number_of("FIELD_NOT_DOWN") in drive.latched,
             drive.since(drive.host_period) > 0.5 * 20000,
             drive._clear == world.mode["fault_cleared"],
-            *(
-                self.verified,
-                self.cleared,
-                world.faults,
-                world.trips,
-                world.field,
-                world.torque,
-                world.current,
-            ),
-            *(world.turns, *(world.mode[name] for name in world.mode if not name.startswith("fault_clear"))),
+            self.verified,
+            self.cleared,
+            world.faults,
+            world.trips,
+            world.field,
+            world.kicks,
+            world.torque,
+            world.current,
+            world.turns,
+            *modes.values(),
         )
 
     def save(self) -> tuple:
@@ -346,9 +356,9 @@ class Search:
 
 @pytest.fixture
 def stub_steps(monkeypatch) -> None:
-    monkeypatch.setattr(states, "STARTUP", dict.fromkeys(states.STARTUP, Step))
+    monkeypatch.setattr(states, "procedure_of", lambda state: Step)
     monkeypatch.setattr(states, "tidy", lambda: None)
-    for name in [name for name in vars(states) if name.endswith("Watch")]:
+    for name in [name for name in vars(states) if name.endswith("Watch") or name == "Sight"]:
         monkeypatch.setattr(states, name, Keeper)
 
 
