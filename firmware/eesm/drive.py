@@ -77,6 +77,7 @@ OUT_OF_RANGE = 2
 UNKNOWN = 3
 FIXED = 4
 HOLDS = 5
+BUSY = 19  # as eesm.wire: ask again in a moment
 
 
 def fall_time(settings, supply, i_f, i_end):
@@ -303,7 +304,7 @@ class Drive:
             raise Refused(HOLDS, "the field still carries %.2f A, %.2f A are allowed; wait" % (i_f, safe))
         if not self.safe:
             raise Refused(
-                HOLDS, "the field was not seen below %.2f A for %d looks yet; wait" % (safe, SAFE_LOOKS)
+                BUSY, "the field was not seen below %.2f A for %d looks yet; wait" % (safe, SAFE_LOOKS)
             )
         cause = self._cause_now()
         if cause:
