@@ -1,8 +1,9 @@
 """`make mutate`: removes each protection in turn and sees that something notices.
 
-In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `fail("NAME", ...)` or
-the kernel's bit.  Then the fault campaign injects that fault into unit a, or the tests of TESTS run, which
-must fail.  Writes build/mutations.json; the exit status tells whether every removal was noticed.
+In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `fail("NAME", ...)` or the
+kernel's bit.  Then the fault campaign injects that fault into unit a; where another fault takes its place there,
+the tests of that fault run.  One of them must fail.  Writes build/mutations.json; the exit status tells whether
+every removal was noticed.
 """
 
 from __future__ import annotations
@@ -20,11 +21,26 @@ from pathlib import Path
 from queue import Queue
 
 from eesm.faults import NAMES
+from host_tools.campaign.cases import ELSEWHERE
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("firmware", "host_tools", "boards", "tests", "pyproject.toml")
-# Faults that the campaign cannot inject, and the tests that do.
-TESTS: dict[str, str] = {}
+# Tests of faults whose place another one takes in the campaign.
+TESTS = {
+    **ELSEWHERE,
+    **dict.fromkeys(("LOAD_DUMP", "SENSOR_RANGE"), "tests/stages/test_guard.py"),
+    **dict.fromkeys(
+        ("FIELD_OPEN", "FIELD_SHORTED", "EXCITER_STUCK", "OVER_EXCITATION"), "tests/test_field_faults.py"
+    ),
+    **dict.fromkeys(("ROTOR_HOT", "STATOR_HOT", "BOARD_HOT", "STATOR_OVERLOAD"), "tests/test_heat.py"),
+    **dict.fromkeys(("TEMPERATURE_LOST",), "tests/test_heat.py"),
+    **dict.fromkeys(
+        ("ENCODER_LOST", "ENCODER_JUMPED", "ANGLE_SLIPPED", "TORQUE_REVERSED"), "tests/test_watches.py"
+    ),
+    **dict.fromkeys(("SPIN_OUT", "STALLED", "PHASE_SUM", "PHASE_UNBALANCE"), "tests/test_watches.py"),
+    **dict.fromkeys(("SENSOR_STUCK", "TORQUE_IMPLAUSIBLE"), "tests/test_watches.py tests/test_drive.py"),
+    "FIELD_NOT_DOWN": "tests/test_drive.py",
+}
 # Protections that are no fault of their own: name, file, what is replaced, by what, the tests that notice.
 OTHERS = (
     (
@@ -172,15 +188,19 @@ def pytest_of(tests: str) -> list[str]:
 
 
 def try_one(
-    copies: Copies, name: str, changes: list[tuple[str, str]], command: list[str]
+    copies: Copies, name: str, changes: list[tuple[str, str]], commands: list[list[str]]
 ) -> dict[str, object]:
-    """Make the changes in a copy, run the command, take them back."""
+    """Make the changes in a copy, run the commands until one notices, take the changes back."""
     tree = copies.free.get()
     before = {file: (tree / file).read_text(encoding="utf-8") for file, _ in changes}
+    noticed, words = False, ""
     try:
         for file, text in changes:
             (tree / file).write_text(text, encoding="utf-8")
-        noticed, words = notices(tree, command)
+        for command in commands:
+            noticed, words = notices(tree, command)
+            if noticed:
+                break
     finally:
         for file, text in before.items():
             (tree / file).write_text(text, encoding="utf-8")
@@ -204,15 +224,16 @@ def main() -> int:
             rows.append({"removed": name, "files": [], "noticed": False, "by": "nothing raises it"})
             continue
         command = [sys.executable, "-m", "host_tools.campaign", "--unit", "a", "--only", name, "--jobs", "1"]
+        commands = [] if name in ELSEWHERE else [command]
         if name in TESTS:
-            command = pytest_of(TESTS[name])
-        tasks.append((name, [(file, text) for file, text, _ in found], command))
+            commands.append(pytest_of(TESTS[name]))
+        tasks.append((name, [(file, text) for file, text, _ in found], commands))
     for name, file, old, new, tests in OTHERS:
         if only:
             continue
         text = (ROOT / file).read_text(encoding="utf-8")
         assert old in text, f"{file} has no {old!r}"
-        tasks.append((name, [(file, text.replace(old, new))], pytest_of(tests)))
+        tasks.append((name, [(file, text.replace(old, new))], [pytest_of(tests)]))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         copies = Copies(workers, Path(folder))
         rows += pool.map(lambda task: try_one(copies, *task), tasks)

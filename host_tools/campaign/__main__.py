@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from eesm.fault_table import BY_NAME, FAULTS
+from host_tools.campaign.cases import ELSEWHERE
 from host_tools.campaign.rig import NotReached
 from host_tools.campaign.runner import EXTRA, UNITS, run, table, write_json
 from host_tools.errors import FAILED, OK
@@ -43,11 +44,13 @@ def campaign(units: tuple[str, ...], only: tuple[str, ...], out: Path, jobs: int
     missed = [row for row in rows if not row.ok]
     for row in missed:
         click.echo(f"not as claimed: {row.fault} ({row.how}), {row.unit}, {row.point}: {row.why}", err=True)
-    untried = (
-        [] if only else [fault.name for fault in FAULTS if fault.name not in {row.fault for row in rows}]
-    )
-    if untried:
-        click.echo(f"not injected here: {', '.join(untried)}", err=True)
+    if not only:
+        tried = {row.fault for row in rows} | set(ELSEWHERE)
+        for fault in FAULTS:
+            if fault.name not in tried:
+                click.echo(f"not injected at all: {fault.name}", err=True)
+        places = ", ".join(f"{name} by {tests}" for name, tests in ELSEWHERE.items())
+        click.echo(f"injected elsewhere: {places}")
     late = [row for row in rows if row.torque_ms is not None and row.torque_ms > 1.0 and row.ok]
     if late:
         longest = max(late, key=lambda row: row.torque_ms or 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Case:
     field_falls: bool = True  # the exciter still can force the field down
     link_counts: bool = True  # the link's voltage is not what is injected
     torque_ends: bool = True  # open switches end the current
-    may_hold: bool = False  # the drive may as well keep the limit without a fault
+    may_hold: bool = False  # the drive may as well keep the limit without a fault, by less torque
 
     @property
     def claimed(self) -> int:
@@ -120,6 +121,123 @@ def stop_main_loop(rig: Rig) -> None:
 
 def leave_host(rig: Rig) -> None:
     rig.host = False
+
+
+# What a current that is measured or turned wrongly may break first.
+UPSET = (
+    "PHASE_OVERCURRENT",
+    "FIELD_OVERCURRENT",
+    "ANGLE_SLIPPED",
+    "ENCODER_JUMPED",
+    "SPIN_OUT",
+    "TORQUE_REVERSED",
+    "TORQUE_IMPLAUSIBLE",
+    "PHASE_UNBALANCE",
+    "DC_OVERVOLTAGE",
+    "SENSOR_RANGE",
+    "OVERSPEED",
+    "FIELD_SHORTED",
+)
+# Faults that no machine makes, and the tests that inject them.
+ELSEWHERE = {
+    "KERNEL_FAILED": "tests/test_board_folder.py",
+    "MEMORY_SHORT": "tests/pico/test_boot.py",
+    "HEAP_LOW": "tests/test_watch_board.py",
+    "STACK_LOW": "tests/test_watch_board.py",
+    "MAIN_LOOP_FAILED": "tests/pico/test_faults.py",
+    "PERIODS_STOPPED": "tests/pico/test_faults.py",
+    "PARAMETERS_BAD": "tests/test_keeper.py",
+}
+
+
+def excite_by_hand(rig: Rig) -> None:
+    """Full field by currents: no table lowers it with speed."""
+    rig.drive.set_currents(0.0, 0.0, float(rig.settings["i_f_max"]))
+    rig.run(0.3)
+
+
+def speed_set_to(w_m: float) -> Act:
+    """The external machine begins from here."""
+
+    def act(rig: Rig) -> None:
+        rig.x[plant.W_M] = w_m
+
+    return act
+
+
+def is_over_excited(rig: Rig, rows: Rows) -> np.ndarray:
+    """The field's EMF between terminals above the higher of u_dc and its nominal voltage."""
+    settings = rig.settings
+    emf = 3**0.5 * abs(rows["w_m"]) * float(settings["pole_pairs"]) * float(settings["M"]) * rows["i_f"]
+    return emf > np.maximum(rows["u_dc"], float(settings["u_dc_nominal"]))
+
+
+def is_overloaded(rig: Rig, rows: Rows) -> np.ndarray:
+    """Heat of a first-order body, which i_max takes to that of i_continuous in overload_time, beyond 1.25."""
+    settings = rig.settings
+    allowed = float(settings["i_continuous"]) ** 2
+    time = -float(settings["overload_time"]) / log(1 - allowed / float(settings["i_max"]) ** 2)
+    flowing = (rows["i_d"] ** 2 + rows["i_q"] ** 2) / allowed
+    heat = np.zeros(len(flowing))
+    for k in range(1, len(heat)):
+        heat[k] = heat[k - 1] + (flowing[k] - heat[k - 1]) * rig.loop.t_pwm / time
+    return heat > 1.25
+
+
+def short_overload(rig: Rig) -> None:
+    """A stator that bears i_max for half a second, so that nobody has to wait."""
+    rig.drive.set_setting("overload_time", 0.5)
+    rig.run(0.05)
+
+
+def full_current(rig: Rig) -> None:
+    rig.drive.set_currents(0.0, 0.98 * float(rig.settings["i_max"]), 0.5 * float(rig.settings["i_f_max"]))
+
+
+def short_stall(rig: Rig) -> None:
+    rig.drive.set_setting("stall_time", 0.2)
+    rig.run(0.05)
+
+
+def full_torque(rig: Rig) -> None:
+    rig.drive.set_torque(0.95 * rig.torque_allowed)
+
+
+def half_turn(rig: Rig) -> None:
+    rig.loop.inject("encoder_jumped", True, 180)
+
+
+def heat_to(node: int, temperature: float) -> Act:
+    """A winding or the bridge that is too hot at once."""
+
+    def act(rig: Rig) -> None:
+        rig.loop.heat.temperatures[node] = temperature
+
+    return act
+
+
+def heat_rotor(rig: Rig) -> None:
+    """A field winding whose resistance says that it is too hot."""
+    rig.loop.heat.feedback = True
+    rig.loop.heat.temperatures[1] = 230.0
+
+
+def lead_to_ground(rig: Rig) -> None:
+    """A leak from leg c that takes half of i_max at half the link."""
+    ohms = 0.5 * float(rig.settings["u_dc_nominal"]) / (0.5 * float(rig.settings["i_max"]))
+    rig.loop.inject("ground_fault", True, ohms)
+
+
+def negate_torque(rig: Rig) -> None:
+    """A set point that has changed its sign in memory; what watches memory looks later."""
+    at = rig.kernel.offset["torque_set"]
+    rig.loop.block[at] = -rig.loop.block[at]
+
+
+def change_table(rig: Rig) -> None:
+    """One bit of the sine; of all tables the least harmful."""
+    at = rig.kernel.offset["sine"] + 400
+    rig.loop.block[at] ^= 1
 
 
 def is_beyond(name: str, truth: Callable[[Rows], np.ndarray], noise: float = 0.005) -> Begins:
@@ -213,4 +331,99 @@ CASES: tuple[Case, ...] = (
     Case("FAULT_INPUT", "latched by the driver", latch_on_board(FAULT_INPUT)),
     Case("MAIN_LOOP_SILENT", "the main loop stops", stop_main_loop, seconds=0.5),
     Case("HOST_LOST", "the host falls silent", leave_host, seconds=3.0),
+    Case(
+        "FIELD_OPEN",
+        "field cable off",
+        inject("exciter_open"),
+        siblings=("ANGLE_SLIPPED", "PHASE_OVERCURRENT"),
+        field_falls=False,
+        seconds=0.5,
+    ),
+    Case(
+        "FIELD_SHORTED",
+        "half of the field's turns shorted",
+        inject("field_shorted", 0.5),
+        lambda point: abs(point.torque) > 0.2,
+        ("FIELD_OVERCURRENT", "PHASE_OVERCURRENT", "OVER_EXCITATION"),
+        field_falls=False,  # the formula is of the whole winding
+        seconds=0.5,
+    ),
+    Case(
+        "EXCITER_STUCK",
+        "the exciter's high side stays on",
+        inject("exciter_stuck"),
+        siblings=("FIELD_OVERCURRENT", "PHASE_OVERCURRENT", "OVER_EXCITATION", "FIELD_SHORTED"),
+        field_falls=False,
+        link_counts=False,  # an exciter that nobody switches off feeds the link through the machine
+        torque_ends=False,
+        seconds=0.5,
+    ),
+    Case(
+        "OVER_EXCITATION",
+        "the load drives an excited machine up",
+        speed_set_to(0.0),
+        lambda point: not point.turning,
+        ("PHASE_OVERCURRENT", "DC_OVERVOLTAGE", "LOAD_DUMP"),
+        prepare=excite_by_hand,
+        act_on=speed_up(0.1, 0.9),
+        begins=is_over_excited,
+        seconds=8.0,
+        link_counts=False,
+    ),
+    Case("SENSOR_STUCK", "phase a keeps its count", inject("adc_stuck_a"), loaded, UPSET, seconds=0.5),
+    Case("SENSOR_STUCK", "phase b keeps its count", inject("adc_stuck_b"), loaded, UPSET, seconds=0.5),
+    Case("PHASE_SUM", "ground fault of leg c", lead_to_ground, loaded, UPSET, seconds=0.5),
+    Case("PHASE_UNBALANCE", "phase a reads half too much", inject("gain_a", 0.5), loaded, UPSET, seconds=1.5),
+    Case(
+        "STATOR_OVERLOAD",
+        "i_max at standstill",
+        full_current,
+        standing,
+        prepare=short_overload,
+        begins=is_overloaded,
+        seconds=3.0,
+    ),
+    Case("ENCODER_LOST", "no count comes any more", inject("encoder_lost"), turning, UPSET, seconds=0.5),
+    Case(
+        "ENCODER_JUMPED", "60 degrees electrical", inject("encoder_jumped", 60), turning, UPSET, seconds=0.5
+    ),
+    Case(
+        "ANGLE_SLIPPED", "2 % of the counts lost", inject("encoder_slips", 0.02), loaded, UPSET, seconds=1.0
+    ),
+    Case("TORQUE_REVERSED", "encoder half an electrical turn off", half_turn, loaded, UPSET, seconds=0.5),
+    Case(
+        "SPIN_OUT",
+        "the measured speed runs away",
+        lambda rig: None,
+        turning,
+        (*UPSET, "OVERSPEED", "OVER_EXCITATION"),
+        act_on=speed_up(4.0, 1.2),
+        seconds=0.5,
+    ),
+    Case(
+        "STALLED", "shaft blocked under full torque", full_torque, standing, prepare=short_stall, seconds=1.0
+    ),
+    Case("BOARD_HOT", "board at 120 degrees Celsius", heat_to(2, 120.0), seconds=0.5),
+    Case("STATOR_HOT", "stator at 180 degrees Celsius", heat_to(0, 180.0), seconds=0.5),
+    Case(
+        "ROTOR_HOT",
+        "field winding at 230 degrees Celsius",
+        lambda rig: None,
+        lambda point: abs(point.torque) > 0.2,
+        siblings=("STALLED", "PHASE_OVERCURRENT"),  # torque that gives way, a law whose R_f is far off
+        act_on=heat_rotor,
+        seconds=3.0,
+        may_hold=True,  # torque gives way before, and then there is too little field to measure by
+        field_falls=False,  # the formula is that of a cool winding
+    ),
+    Case("TEMPERATURE_LOST", "stator sensor broken", inject("stator_sensor_broken"), seconds=2.0),
+    Case(
+        "TORQUE_IMPLAUSIBLE",
+        "set point of the other sign",
+        negate_torque,
+        lambda point: abs(point.torque) >= 0.6,  # the change has to be more than the limit
+        UPSET,
+        seconds=0.5,
+    ),
+    Case("KERNEL_CORRUPTED", "a word of a table changed", change_table, seconds=3.0),
 )

@@ -119,6 +119,8 @@ def judge(rig: Rig, case: Case, point: Point, rows: Rows) -> Row:
     if case.fault == "HOST_LOST":
         names = ["HOST_LOST"] if rig.drive.state == OFF else names
     held = case.may_hold and latched is None
+    if held and not rows["limited"].any():
+        why.append("nothing gave way, and nothing tripped")
     if not held and not {case.fault, *case.siblings} & set(names[:1]):
         why.append(f"named {names or 'nothing'}")
     if not held and (ended is None or begun is None):

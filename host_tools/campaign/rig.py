@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,22 @@ TRUTHS = {
 SPEED_UP = 0.5  # of torque_max over J, the slope with which the external machine takes the shaft along
 
 Rows = dict[str, np.ndarray]
+
+
+def _address(buffer: Any) -> int:
+    return np.frombuffer(buffer, dtype=np.uint8).ctypes.data
+
+
+def _window(base: Any, first: int, count: int) -> memoryview:
+    return memoryview(base)[first : first + count]
+
+
+def _take_apart(view: memoryview) -> tuple[Any, ...]:
+    """A view as what it looks at and where, so that the copy of a rig has views into its own block."""
+    return _window, (view.obj, (_address(view) - _address(view.obj)) // view.itemsize, len(view))
+
+
+copyreg.pickle(memoryview, _take_apart)
 
 
 class NotReached(Exception):
