@@ -74,7 +74,8 @@ class Loop:
 
     `plant_options` change the machine but not what the drive believes of it (see
     `boards.virtual.plant.make_plant`); `settings` change what the drive believes.  `heat.feedback` makes
-    the windings' resistances follow their temperature, `heat.speedup` warms them faster.
+    the windings' resistances follow their temperature, `heat.speedup` warms them faster.  `period` is where
+    the count of periods begins.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Loop:
         plant_options: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         linked: Linked | None = None,
+        period: int = 0,
     ) -> None:
         self.unit = unit
         self.linked = linked or link_unit(unit, settings)
@@ -103,8 +105,9 @@ class Loop:
         values |= options
         self.heat = thermal.Thermal(values)
         self._readings = thermal.Readings(values, self.heat, self.t_pwm)
-        self._read_at = 0  # period of the last readings
+        self._read_at = period  # of the last readings
         offset = self.kernel.offset
+        self.block[offset["period"]] = period
         at = np.array([offset[name] for name in (*INPUTS, "load_torque", *OUTPUTS)], dtype=np.uint64)
         self.load_gain = 32768 / self.bases["torque"]  # raw words of load_torque a N.m
         self._bench = (self.block, at, self.load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)
