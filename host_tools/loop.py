@@ -143,9 +143,12 @@ class Loop:
                 periods -= part
         self._run(periods)
 
+    def compiled(self) -> tuple[Callable[..., None], Callable[..., None]]:
+        """(run, record) of `compile_loop` for the plant as it is now; one made healthy knows no faults."""
+        return _compiled(self.linked.program, not is_healthy(self.c, self.k))
+
     def _run(self, periods: int) -> None:
-        run, _ = _compiled(self.linked.program, not is_healthy(self.c, self.k))
-        run(self._bench, periods)
+        self.compiled()[0](self._bench, periods)
 
     def record(
         self, periods: int, names: Sequence[str], truths: Sequence[int] = (), every: int = 1
@@ -165,8 +168,7 @@ class Loop:
         signals = np.zeros((rows, len(words)), dtype=np.int64)
         found = np.zeros((rows, len(truths)))
         at, states = np.array(words, dtype=np.uint64), np.array(truths, dtype=np.int64)
-        _, record = _compiled(self.linked.program, not is_healthy(self.c, self.k))
-        record(self._bench, every, at, states, signals, found)
+        self.compiled()[1](self._bench, every, at, states, signals, found)
         return signals, found
 
 
