@@ -74,7 +74,8 @@ class Loop:
 
     `plant_options` change the machine but not what the drive believes of it (see
     `boards.virtual.plant.make_plant`); `settings` change what the drive believes.  `heat.feedback` makes
-    the windings' resistances follow their temperature, `heat.speedup` warms them faster.
+    the windings' resistances follow their temperature, `heat.speedup` warms them faster.  `period` is where
+    the count of periods begins.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Loop:
         plant_options: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         linked: Linked | None = None,
+        period: int = 0,
     ) -> None:
         self.unit = unit
         self.linked = linked or link_unit(unit, settings)
@@ -103,8 +105,9 @@ class Loop:
         values |= options
         self.heat = thermal.Thermal(values)
         self._readings = thermal.Readings(values, self.heat, self.t_pwm)
-        self._read_at = 0  # period of the last readings
+        self._read_at = period  # of the last readings
         offset = self.kernel.offset
+        self.block[offset["period"]] = period
         at = np.array([offset[name] for name in (*INPUTS, "load_torque", *OUTPUTS)], dtype=np.uint64)
         self.load_gain = 32768 / self.bases["torque"]  # raw words of load_torque a N.m
         self._bench = (self.block, at, self.load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)
@@ -140,9 +143,12 @@ class Loop:
                 periods -= part
         self._run(periods)
 
+    def compiled(self) -> tuple[Callable[..., None], Callable[..., None]]:
+        """(run, record) of `compile_loop` for the plant as it is now; one made healthy knows no faults."""
+        return _compiled(self.linked.program, not is_healthy(self.c, self.k))
+
     def _run(self, periods: int) -> None:
-        run, _ = _compiled(self.linked.program, not is_healthy(self.c, self.k))
-        run(self._bench, periods)
+        self.compiled()[0](self._bench, periods)
 
     def record(
         self, periods: int, names: Sequence[str], truths: Sequence[int] = (), every: int = 1
@@ -162,8 +168,7 @@ class Loop:
         signals = np.zeros((rows, len(words)), dtype=np.int64)
         found = np.zeros((rows, len(truths)))
         at, states = np.array(words, dtype=np.uint64), np.array(truths, dtype=np.int64)
-        _, record = _compiled(self.linked.program, not is_healthy(self.c, self.k))
-        record(self._bench, every, at, states, signals, found)
+        self.compiled()[1](self._bench, every, at, states, signals, found)
         return signals, found
 
 

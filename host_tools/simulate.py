@@ -75,12 +75,20 @@ class Stream:
 
 
 class Simulation:
-    """A drive unit at rest, ready to be armed; `seed` gives the rotor's first angle and the noise."""
+    """A drive unit at rest, ready to be armed.
+
+    `seed` gives the rotor's first angle and the noise, `period` where the board's count of periods begins.
+    """
 
     def __init__(
-        self, unit: Unit, seed: int = 1, faults: Sequence[str] = (), options: Mapping[str, Any] | None = None
+        self,
+        unit: Unit,
+        seed: int = 1,
+        faults: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        period: int = 0,
     ) -> None:
-        self.loop = Loop(unit, seed, options)
+        self.loop = Loop(unit, seed, options, period=period)
         for name in faults:
             self.loop.inject(name)
         kernel = self.loop.kernel

@@ -14,8 +14,18 @@ from host_tools.soak.findings import Findings, memory_figures
 from host_tools.soak.plant_in_c import compile_library
 
 
+def inject_all(constants, fault, on, x):
+    """One fault of plant or sensors; `constants` are (c, k)."""
+    c, k = constants
+    if fault in plant.FAULTS:
+        plant.inject(c, fault, on, None, x)
+    else:
+        sensors.inject(k, fault, on)
+
+
+@pytest.mark.parametrize("faults", [(), (*plant.FAULTS, *sensors.FAULTS)], ids=["healthy", "faulty"])
 @pytest.mark.parametrize("name", ["a", "b", "c"])
-def test_the_machine_in_c_is_the_machine_in_python_to_the_last_bit(name, tmp_path):
+def test_the_machine_in_c_is_the_machine_in_python_to_the_last_bit(name, faults, tmp_path):
     library: Any = ctypes.CDLL(str(compile_library(tmp_path, bits=64)))
     values = units.load(name).as_plant() | sensors.PICO
     x, c = plant.make_plant(values, 3, {"w_m": 50.0, "i_f": 1.0})
@@ -25,7 +35,17 @@ def test_the_machine_in_c_is_the_machine_in_python_to_the_last_bit(name, tmp_pat
     y_c, raw_c = (ctypes.c_int * len(y))(*y), (ctypes.c_int * 5)()
     draw, top = random.Random(1), int(values["pwm_top"])
     gate = 3
+    injected: set[str] = set()
+    acting: str = ""
     for period in range(6000):
+        if faults and period % 100 == 0:
+            if acting:
+                inject_all((c, k), acting, False, x)
+                inject_all((c_c, k_c), acting, False, x_c)
+            acting = faults[period // 100 % len(faults)]
+            inject_all((c, k), acting, True, x)
+            inject_all((c_c, k_c), acting, True, x_c)
+            injected.add(acting)
         if period % 200 == 0:
             gate = draw.choice((0, 1, 2, 3, 3, 3))
             compares = [draw.randint(0, top) for _ in range(3)]
@@ -38,6 +58,8 @@ def test_the_machine_in_c_is_the_machine_in_python_to_the_last_bit(name, tmp_pat
         assert list(raw_c) == raw, period
     assert list(x_c) == x
     assert list(y_c) == y
+    assert list(k_c) == k
+    assert injected == set(faults)
     assert len({word for word in x if word}) > 20
 
 

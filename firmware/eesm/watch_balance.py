@@ -13,13 +13,16 @@ class BalanceWatch:
     has drifted shows in the currents at high speed only, and in the voltages at low speed.  A part that
     turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta),
     less what their mean leaves, over some 32 looks and 4 electrical turns.  Windows in which torque, speed
-    or field change are not judged, nor are small currents and low speeds.
+    or field change are not judged, nor are small currents and low speeds, nor voltages when looks come
+    late and are fewer than eight a turn: a dead time's ripple, six times a turn, would seem to be such a part.
     """
 
     LOOKS = 32
     MOST_LOOKS = 400
     TURNS = 4
     WINDOWS = 3
+    IN_TIME = 40  # periods between looks; a tick has 20
+    FINE = 8  # looks a turn
     SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
 
     def __init__(self, drive):
@@ -75,15 +78,16 @@ class BalanceWatch:
             return
         settings = drive.settings
         w_e = abs(low[2] + high[2]) / 2 * drive.step_of("w_e")
-        turns = w_e * signed(sight.period - self._began) / settings["f_pwm"] / (2 * pi)
+        passed = signed(sight.period - self._began)
+        turns = w_e * passed / settings["f_pwm"] / (2 * pi)
         if turns < self.TURNS:
             if self._looks >= self.MOST_LOOKS:
                 self._start()
             return
-        self._judge(w_e)
+        self._judge(w_e, passed <= self.IN_TIME * self._looks or self._looks >= self.FINE * turns)
         self._start()
 
-    def _judge(self, w_e):
+    def _judge(self, w_e, fine):
         drive, settings = self.drive, self.drive.settings
         sums, looks = self._sums, self._looks
         step = drive.step_of("i_d")
@@ -95,10 +99,11 @@ class BalanceWatch:
         ohm = sqrt(settings["R_s"] ** 2 + (w_e * l_2) ** 2)
         along, across = self._backwards(0)
         share = sqrt(along * along + across * across) * step / current
-        u_along, u_across = self._backwards(2)
-        told = sqrt(u_along * u_along + u_across * u_across) * drive.step_of("u_d") / ohm / current
-        if told > share:
-            share, along, across = told, u_along, u_across
+        if fine:
+            u_along, u_across = self._backwards(2)
+            told = sqrt(u_along * u_along + u_across * u_across) * drive.step_of("u_d") / ohm / current
+            if told > share:
+                share, along, across = told, u_along, u_across
         # A fault shows the same way relative to the current every time, a transient any way.
         d, q = sums[0], sums[1]
         along, across = along * d - across * q, across * d + along * q

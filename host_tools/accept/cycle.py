@@ -78,7 +78,7 @@ def drive(unit: Unit, trace: np.ndarray, vehicle: Vehicle) -> Drive:
     bench.set_raw(reference_mode=REFERENCE_TORQUE)
     words = np.round(torque * 32768 / bench.loop.bases["torque"]).astype(np.int32)
     at, steps = bench.kernel.offset["torque_set"], round(1 / (RATE * bench.t_pwm))
-    follow = compile_follow(bench.loop._run)
+    follow = compile_follow(bench.loop.compiled()[0])
     rows = np.zeros((len(w_m) // ROW, 5))
     follow(bench.loop._bench, at, steps, w_m[:ROW], words[:ROW], rows[:1])  # compiles
     x, c = bench.x, bench.c

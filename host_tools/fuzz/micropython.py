@@ -204,7 +204,8 @@ def fuzz_micropython(
                 board.feed(data)
                 _stays(board, state)
                 tell(f"messages on MicroPython, {STATES[state]}", sent)
-        counters = dict(zip(wire.COUNTERS, wire.words_of(board.ask(wire.STATUS)[6:], "I"), strict=True))
+        status = board.ask(wire.STATUS)[struct.calcsize(wire.REQUESTS[wire.STATUS][3]) :]
+        counters = dict(zip(wire.COUNTERS, wire.words_of(status, "I"), strict=True))
         good = sum(board.answered[name] for name in ("ok", "refused"))
         if good != counters["frames"] - counters["overrun"]:
             raise Violation(f"{counters['frames']} good frames have {good} answers")

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from eesm.link import COLLECTION_REST
 from host_tools import build, units
 from host_tools.client import Drive
 from host_tools.devices import ROOT
@@ -159,6 +160,19 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def free_of(drive: Drive, page: CheckingPage) -> int:
+    """Bytes of heap that a drive that is off has free after a collection of its garbage.
+
+    It collects for a status no sooner than COLLECTION_REST after the last time, which may have been for the
+    scope: the highest answer of twice that time is from just behind a collection.
+    """
+    end = page.period + 2 * COLLECTION_REST / drive.t_pwm
+    free = 0
+    while page.period < end:
+        free = max(free, drive.status().counters["memory_free"])
+    return free
+
+
 def check_log(path: Path) -> dict[str, int]:
     """Rows of a raw log and those missing between them, each by its period, however long the log is."""
     rows = gaps = 0
@@ -202,6 +216,7 @@ def measure(
             page.wait(lambda: page.state == "off", "end of the motion")
             gc.collect()
             counters = drive.status().counters
+            free = free_of(drive, page)
             parts.append(
                 {
                     "device_s": (page.period - first) * drive.t_pwm,
@@ -209,8 +224,7 @@ def measure(
                     "host_bytes": resident(os.getpid()),
                     "host_blocks": sys.getallocatedblocks(),
                     "drive_bytes": resident(virtual.pid),
-                    # Of the drive's heap, collected first: it is off.
-                    "drive_free": counters["memory_free"],
+                    "drive_free": free,
                     "log_bytes": log.stat().st_size,
                 }
             )

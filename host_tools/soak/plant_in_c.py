@@ -1,7 +1,7 @@
 """The simulated machine as C for 32-bit MicroPython: twenty times faster there than its Python.
 
 The very functions of `boards.virtual`, statement by statement: they keep to float arithmetic, comparisons,
-`if` and `while`, which mean the same in C.  Doubles by SSE2 and no contraction, so both round alike.
+`if`, `while` and `return`, which mean the same in C.  Doubles by SSE2 and no contraction, so both round alike.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from typing import Any
 
 from boards.virtual import plant, sensors
 from host_tools.compiler import CompilerError, find_compiler
+from host_tools.jitted import HELPERS
 
-FUNCTIONS: tuple[tuple[ModuleType, Callable[..., None]], ...] = (
-    (plant, plant.turn_direction),
-    (plant, plant.invert_saturated),
-    (plant, plant.find_diode_voltage),
+# Each before those that call it.
+FUNCTIONS: tuple[tuple[ModuleType, Callable[..., Any]], ...] = (
+    *((plant, getattr(plant, name)) for name in HELPERS),
     (plant, plant.run_period),
+    (sensors, sensors.upset_encoder),
     (sensors, sensors.sample),
 )
 POINTERS = {"x": "double", "c": "double", "k": "double", "y": "int", "raw": "int"}
 WHOLE = ("compare_a", "compare_b", "compare_c", "compare_f", "gate", "opened")
+OWN = "_"  # behind a variable's name, which may be a word of C, such as `short`
 FLAGS = (
     "-O2",
     "-ffp-contract=off",
@@ -63,7 +65,7 @@ SIGNS: dict[type, str] = {
 class _Function:
     """One function on its way to C."""
 
-    def __init__(self, module: ModuleType, function: Callable[..., None]) -> None:
+    def __init__(self, module: ModuleType, function: Callable[..., Any]) -> None:
         self.module = module
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(tree, ast.FunctionDef)
@@ -76,6 +78,7 @@ class _Function:
             for node in ast.walk(tree)
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         ]
+        self.returns = "double" if any(isinstance(node, ast.Return) for node in ast.walk(tree)) else "void"
         self.locals = dict.fromkeys(name for name, _ in assigned if name not in self.arguments)
         # Whole numbers until one of its values is none.
         for name in self.locals:
@@ -113,9 +116,10 @@ class _Function:
             case ast.Constant(value):
                 return str(int(value)) if isinstance(value, int) else repr(value)
             case ast.Name(name):
-                return name if name in self.types or name in self.pointers else repr(self._constant(name))
+                own = name in self.types or name in self.pointers
+                return name + OWN if own else repr(self._constant(name))
             case ast.Subscript(ast.Name(name), place):
-                return f"{name}[{self._value(place)}]"
+                return f"{name}{OWN}[{self._value(place)}]"
             case ast.BinOp(left, ast.Div(), right):
                 return f"((double){self._value(left)} / (double){self._value(right)})"
             case ast.BinOp(left, operator, right):
@@ -135,6 +139,8 @@ class _Function:
                 return f"({self._value(test)} ? {self._value(yes)} : {self._value(no)})"
             case ast.Call(ast.Name("int"), [value]):
                 return f"((int){self._value(value)})"
+            case ast.Call(ast.Name("float"), [value]):
+                return f"((double){self._value(value)})"
             case ast.Call(ast.Name("sqrt"), [value]):
                 return f"__builtin_sqrt({self._value(value)})"
             case ast.Call(ast.Name(name), values):
@@ -152,6 +158,8 @@ class _Function:
                 return f"{self._value(value)};\n"
             case ast.Assign([target], value):
                 return f"{self._value(target)} = {self._value(value)};\n"
+            case ast.Return(ast.expr() as value):
+                return f"return {self._value(value)};\n"
             case ast.If(test, body, orelse):
                 text = f"if ({self._value(test)}) {{\n{self._statements(body)}}}"
                 return text + (f" else {{\n{self._statements(orelse)}}}\n" if orelse else "\n")
@@ -162,11 +170,13 @@ class _Function:
     def text(self) -> str:
         """The function in C."""
         arguments = ", ".join(
-            f"{self.pointers[name]} *{name}" if name in self.pointers else f"{self.types[name]} {name}"
+            f"{self.pointers[name]} *{name}{OWN}"
+            if name in self.pointers
+            else f"{self.types[name]} {name}{OWN}"
             for name in self.arguments
         )
-        declared = "".join(f"{self.types[name]} {name} = 0;\n" for name in self.locals)
-        return f"void {self.tree.name}({arguments})\n{{\n{declared}{self._statements(self.tree.body)}}}\n"
+        declared = "".join(f"{self.types[name]} {name}{OWN} = 0;\n" for name in self.locals)
+        return f"{self.returns} {self.tree.name}({arguments})\n{{\n{declared}{self._statements(self.tree.body)}}}\n"
 
 
 def translate() -> str:

@@ -40,9 +40,8 @@ def soak(
     """Drive for so many hours of virtual time; `period` is where the board's count of periods begins."""
     findings = Findings(f"simulated, {hours:g} h, unit {unit}")
     random = Random(seed)
-    simulation = Simulation(units.load(unit), seed)
+    simulation = Simulation(units.load(unit), seed, period=period)
     loop, settings = simulation.loop, simulation.drive.settings
-    loop.block[loop.kernel.offset["period"]] = period
     began_at = simulation.now()
     emf = float(loop.c[plant.EMF])
     simulation.arm()
