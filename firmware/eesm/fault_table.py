@@ -394,7 +394,8 @@ _ROWS = (
         "ANGLE_SLIPPED",
         "the encoder's angle has drifted away from that of the machine's voltage",
         "15 degrees electrical between the encoder and the angle of the EMF for 10 ms, where the voltage "
-        "that says so exceeds 5 % of u_dc_nominal and what half of R_s and a tenth of L_q make",
+        "that says so exceeds 5 % of u_dc_nominal and what half of R_s, a tenth of L_q and a changing field "
+        "make",
         MAIN_LOOP,
         2000,
         OPEN,

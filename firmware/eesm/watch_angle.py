@@ -17,7 +17,8 @@ class AngleWatch:
     -e.  What drives changes of the currents is apart from that (d_push, q_push), so transients do not count.
 
     ANGLE_SLIPPED: psi_t is 15 degrees from where the encoder has it, and the voltage that says so is more
-    than 5 % of u_dc_nominal and what half of R_s and a tenth of L_q would make.
+    than 5 % of u_dc_nominal and what half of R_s and a tenth of L_q would make, and what a field that
+    changes drives by its mutual inductance, now or in the last 40 ms: the integrators hold that too.
     TORQUE_REVERSED: the EMF shows psi_t backwards, and the shaft gains speed against the torque that the
     law believes in.  A load that drives turns the shaft alike, but leaves the EMF where it belongs.
     """
@@ -73,7 +74,7 @@ class AngleWatch:
 
         angle = atan2(across, along)
         # Iron, dead time and a wrong L_q make voltages across that are no angle.
-        doubt = 0.05 * known + drop + 0.1 * settings["L_q"] * current * abs(w_e)
+        doubt = 0.05 * known + drop + 0.1 * settings["L_q"] * current * abs(w_e) + self._kick()
         bad = abs(angle) > SLIPPED and (emf if along < 0 else abs(across)) > doubt
         bad = bad and not drive.current_watch.doubts()
         if self._slipped.lasts(bad, now, SLIPPED_TIME * f_pwm):
@@ -82,3 +83,10 @@ class AngleWatch:
                 "the EMF is %.0f degrees from the encoder's angle, %.0f are allowed; arm again to find it"
                 % (angle * 180 / pi, SLIPPED * 180 / pi),
             )
+
+    def _kick(self):
+        """V along d by the changes of the field's flux: those of now, and those of the means."""
+        si, settings = self.drive.si, self.drive.settings
+        r_f = settings["R_f"]
+        changes = abs(si("u_f") - r_f * si("i_f")) + abs(si("u_f_mean") - r_f * si("i_f_mean"))
+        return settings["M"] / settings["L_f"] * changes

@@ -31,9 +31,10 @@ class TorqueWatch:
     """TORQUE_IMPLAUSIBLE: torque beyond what was asked for, or against it, for 50 ms.
 
     The estimate: terminal power less the losses of dead time, copper and iron, over the speed; at low speed
-    1.5*p*(psi_t*i_q) by a Park transformation of its own.  Less torque than asked for is no fault: power,
-    heat, u_dc or the field may limit it.  So the estimate has to lie between zero and what is
-    asked for, give or take 15 % of torque_max and, where power tells, what 40 % of the copper loss make.
+    1.5*p*(psi_t*i_q) by a Park transformation of its own; the mean of two looks, since the power of one
+    period is noisy.  Less torque than asked for is no fault: power, heat, u_dc or the field may limit it.
+    So the estimate has to lie between zero and what is asked for, give or take 15 % of torque_max and,
+    where power tells, what 40 % of the copper loss make.
     Asked for is: torque_set, followed by torque_slew; in current control the torque of the set currents
     with the field that there is; in speed control the law's torque_ref within the limits, and no torque
     away from the setpoint once the speed is further from it than the law can be.
@@ -62,6 +63,7 @@ class TorqueWatch:
         self._place = drive.read("position")
         self._judged = drive.read("period")
         self._w_m = None  # rad/s
+        self._last = None  # N.m of the last look
         # Where the tables of saturation lie, and V.s of their axis.
         self._table = kernel.offset["flux_ratio_d"], kernel.offset["flux_ratio_q"]
         self._top = FIELD_ROOM * settings["M"] * settings["i_f_max"]
@@ -88,7 +90,7 @@ class TorqueWatch:
         if passed > LONG_PERIODS:
             self._w_m = None
         if self._w_m is None:
-            self._w_m = w_m
+            self._w_m, self._last = w_m, None
             return
         ahead = (w_m - self._w_m) / 2  # the mean speed is that of the middle
         self._w_m = w_m
@@ -122,6 +124,9 @@ class TorqueWatch:
             margin += doubt
         else:
             torque = self._by_currents(i_alpha, i_beta, i_f)
+        last = torque if self._last is None else self._last
+        self._last = torque
+        torque = (torque + last) / 2
         self._follow(w_m, i_f, torque, time)
         bad = not self._low - margin <= torque <= self._high + margin
         if self._bad.lasts(bad, sight.period, TIME * settings["f_pwm"], 4):
