@@ -1,9 +1,9 @@
 """`make mutate`: removes each protection in turn and sees that something notices.
 
-In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `fail("NAME", ...)` or the
-kernel's bit.  Then the fault campaign injects that fault into unit a; where another fault takes its place there,
-the tests of that fault run.  One of them must fail.  Writes build/mutations.json; the exit status tells whether
-every removal was noticed.
+In a copy of the tree, what raises a fault is taken out: `raise Failed("NAME", ...)`, `fail("NAME", ...)` or
+the kernel's bit.  Then the fault campaign injects that fault into unit a; where another fault takes its
+place there, the tests of that fault run.  One of them must fail.  Writes build/mutations.json; the exit
+status tells whether every removal was noticed.
 """
 
 from __future__ import annotations
