@@ -14,7 +14,7 @@ class BalanceWatch:
     turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta),
     less what their mean leaves, over some 32 looks and 4 electrical turns.  Windows in which torque, speed
     or field change are not judged, nor are small currents and low speeds, nor voltages when looks come
-    late and are fewer than eight a turn: a dead time's ripple, six times a turn, would seem to be such a part.
+    late and are fewer than eight a turn: a dead time's ripple, six times a turn, would seem such a part.
     The voltages' noise is small only in many looks: they tell what stands out of it.
     """
 
