@@ -14,7 +14,8 @@ class BalanceWatch:
     turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta),
     less what their mean leaves, over some 32 looks and 4 electrical turns.  Windows in which torque, speed
     or field change are not judged, nor are small currents and low speeds, nor voltages when looks come
-    late and are fewer than eight a turn: a dead time's ripple, six times a turn, would seem to be such a part.
+    late and are fewer than eight a turn: a dead time's ripple, six times a turn, would seem such a part.
+    The voltages' noise is small only in many looks: they tell what stands out of it.
     """
 
     LOOKS = 32
@@ -23,6 +24,7 @@ class BalanceWatch:
     WINDOWS = 3
     IN_TIME = 40  # periods between looks; a tick has 20
     FINE = 8  # looks a turn
+    SIGMA = 2.0  # standard errors of the part that the voltages tell
     SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
 
     def __init__(self, drive):
@@ -41,6 +43,7 @@ class BalanceWatch:
         self._began = self.drive.read("period")
         # Sums: i_d, i_q, u_d, u_q; the same times cosine, times sine; cosine; sine.
         self._sums = [0] * 14
+        self._squares = 0  # of u_d and u_q, over 1024: small integers
         # Lowest and highest of i_d_ref, i_q_ref, w_e, i_f_ref.
         self._low, self._high = [32767] * 4, [-32768] * 4
 
@@ -70,6 +73,8 @@ class BalanceWatch:
             sums[k] += value
             sums[k + 4] += value * cosine >> 15
             sums[k + 8] += value * sine >> 15
+            if k > 1:
+                self._squares += value * value >> 10
             k += 1
         sums[12] += cosine
         sums[13] += sine
@@ -101,8 +106,11 @@ class BalanceWatch:
         share = sqrt(along * along + across * across) * step / current
         if fine:
             u_along, u_across = self._backwards(2)
-            told = sqrt(u_along * u_along + u_across * u_across) * drive.step_of("u_d") / ohm / current
-            if told > share:
+            told = sqrt(u_along * u_along + u_across * u_across)
+            spread = 1024 * self._squares / looks - (sums[2] / looks) ** 2 - (sums[3] / looks) ** 2
+            stands_out = told * told * looks > self.SIGMA**2 * spread
+            told = told * drive.step_of("u_d") / ohm / current
+            if stands_out and told > share:
                 share, along, across = told, u_along, u_across
         # A fault shows the same way relative to the current every time, a transient any way.
         d, q = sums[0], sums[1]
