@@ -1,7 +1,7 @@
 """The simulated machine as C for 32-bit MicroPython: twenty times faster there than its Python.
 
 The very functions of `boards.virtual`, statement by statement: they keep to float arithmetic, comparisons,
-`if`, `while` and `return`, which mean the same in C.  Doubles by SSE2 and no contraction, so both round alike.
+`if`, `while` and `return`, which mean the same in C.  Doubles by SSE2, no contraction: both round alike.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ class _Function:
             for name in self.arguments
         )
         declared = "".join(f"{self.types[name]} {name}{OWN} = 0;\n" for name in self.locals)
-        return f"{self.returns} {self.tree.name}({arguments})\n{{\n{declared}{self._statements(self.tree.body)}}}\n"
+        body = declared + self._statements(self.tree.body)
+        return f"{self.returns} {self.tree.name}({arguments})\n{{\n{body}}}\n"
 
 
 def translate() -> str:
