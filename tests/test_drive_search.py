@@ -186,6 +186,12 @@ class Keeper(Step):
     def causes(self, limit: Any) -> list[Any]:
         return []
 
+    def take(self) -> None:
+        pass
+
+    def ask(self, *_: Any) -> None:
+        pass
+
     def look(self) -> None:
         if Step.verdict == "keeper fails":
             raise Failed("STATOR_HOT", "tried")
@@ -197,7 +203,8 @@ class Search:
     def __init__(self, alter: Callable[[Drive], None] | None = None) -> None:
         self.world = World()
         self.drive = Drive(self.world, self.world)  # type: ignore[arg-type]
-        vars(self.drive).update(watches=(Step(),), keepers=(Keeper(),), board=Keeper(), heat=Keeper())
+        vars(self.drive).update(sight=Keeper(), second_level=Keeper(), watches=(Step(),))
+        vars(self.drive).update(keepers=(Keeper(),), board=Keeper(), heat=Keeper())
         if alter is not None:
             alter(self.drive)
         self.verified = False  # the field was measured since the drive was off

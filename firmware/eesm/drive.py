@@ -10,7 +10,7 @@ from math import log, pi, sqrt
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
-from eesm.memory import release, tidy
+from eesm.memory import SCARCE, release, tidy
 from eesm.modes import (
     BRIDGE_OFF,
     FIELD_OFF,
@@ -19,16 +19,8 @@ from eesm.modes import (
     REFERENCE_SPEED,
     REFERENCE_TORQUE,
 )
-from eesm.sight import Sight
-from eesm.watch_angle import AngleWatch
-from eesm.watch_balance import BalanceWatch
 from eesm.watch_board import BoardWatch
-from eesm.watch_currents import CurrentWatch
-from eesm.watch_encoder import EncoderWatch, JumpWatch
-from eesm.watch_field import FieldWatch
 from eesm.watch_heat import CLEAR, HeatWatch
-from eesm.watch_motion import MotionWatch
-from eesm.watch_torque import TorqueWatch
 from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
@@ -65,6 +57,20 @@ STATES = (
     "stopping",
     "field down",
     "fault",
+)
+# Modules that a board has in its memory from the arming to the end of it.
+LENT = (
+    "startup",
+    "watches",
+    "sight",
+    "watch_angle",
+    "watch_balance",
+    "watch_currents",
+    "watch_encoder",
+    "watch_field",
+    "watch_motion",
+    "watch_sum",
+    "watch_torque",
 )
 STARTUP = {OFFSETS: "Offsets", WIRING: "Wiring", ANGLE: "Angle", FIELD_UP: "FieldUp", DIRECTION: "Direction"}
 
@@ -142,20 +148,9 @@ class Drive:
         self.latched = []  # numbers of the latched faults, in the order in which they were seen
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
-        self.sight = Sight(kernel)
-        self.current_watch = CurrentWatch(self)
-        self._second_level = TorqueWatch(self)
-        self.watches = (
-            FieldWatch(self),
-            EncoderWatch(self),
-            JumpWatch(self),
-            self.current_watch,
-            BalanceWatch(self),
-            AngleWatch(self),
-            MotionWatch(self),
-            self._second_level,
-        )
-        self._sensors_known = False
+        # Lent by `eesm.watches` from the arming on.
+        self.sight = self.current_watch = self.second_level = None
+        self.watches = ()
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
         self._safe_looked = -1
@@ -278,8 +273,37 @@ class Drive:
                 "the shaft turns at %.0f rpm and the rotor angle is unknown; wait for standstill"
                 % (self.si("w_e") / self.settings["pole_pairs"] / RPM),
             )
+        self._borrow_watches()
         self.host_seen()
         self._enter(OFFSETS)
+
+    def _borrow_watches(self):
+        """Load what an armed drive needs; a board's main loop is away for longer than its watchdog waits."""
+        if self.sight is not None:
+            return
+        rests = hasattr(self.driver, "pause")
+        if rests:
+            self.driver.pause()
+        try:
+            tidy()
+            from eesm import watches
+
+            watches.lend(self)
+            procedure_of(OFFSETS)  # which loads the start-up
+        except MemoryError:
+            self._return_watches()
+            raise Refused(HOLDS, "no memory is left for what an armed drive needs; restart the board")
+        finally:
+            if rests:
+                self.driver.resume()
+        self.now = self.read("period")
+
+    def _return_watches(self):
+        """Let go of what was loaded, where memory is short."""
+        if SCARCE:
+            self.sight = self.current_watch = self.second_level = None
+            self.watches = ()
+            release(LENT)
 
     def stop(self):
         """End torque, then the field, in order; accepted in every state."""
@@ -385,7 +409,7 @@ class Drive:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
-        self._second_level.ask(self.now if due is None else due, mode, words)
+        self.second_level.ask(self.now if due is None else due, mode, words)
         if self.state == READY:
             self._enter(RUNNING)
 
@@ -649,7 +673,7 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
-            self._find_sensors()
+            release(("startup",))
             for watch in self.watches:
                 watch.begin()
             if self.snapshot is not None:
@@ -672,7 +696,7 @@ class Drive:
             )
             self._field_until = self._field_deadline()
         elif state == OFF:
-            release(("startup",))
+            self._return_watches()
             self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF, "silence_max": 0})
         elif state == FAULT:
             self._withdraw()
@@ -714,17 +738,6 @@ class Drive:
         else:
             self.checked = True
             self._enter(READY)
-
-    def _find_sensors(self):
-        """Watch the sum of the phase currents on a board that measures the third; few need the memory."""
-        if self._sensors_known:
-            return
-        self._sensors_known = True
-        driver = self.driver
-        if driver is not None and hasattr(driver, "readings") and "i_c" in driver.readings():
-            from eesm.watch_sum import SumWatch
-
-            self.watches += (SumWatch(self),)
 
     def _withdraw(self):
         """Forget letters that are planned for later."""

@@ -3,6 +3,8 @@
 import gc
 import sys
 
+SCARCE = sys.platform == "rp2"  # modules are lent
+
 
 def tidy():
     """Collect garbage now, where memory is short, so that it is not done in the next ms."""
@@ -12,7 +14,7 @@ def tidy():
 
 def release(names):
     """Let the next collection take modules of `eesm` that are not needed now, where memory is short."""
-    if sys.platform != "rp2":
+    if not SCARCE:
         return
     import eesm
 
