@@ -58,7 +58,7 @@ STATES = (
     "field down",
     "fault",
 )
-# Modules that a board has in its memory from the arming to the end of it.
+# Modules that a board has in its memory only while it is armed, the start-up and the others in turn.
 LENT = (
     "startup",
     "watches",
@@ -96,8 +96,10 @@ def fall_time(settings, supply, i_f, i_end):
 
 def procedure_of(state):
     """The class of a state's procedure; a board has `eesm.startup` in its memory only while it arms."""
-    from eesm import startup
-
+    try:
+        from eesm import startup
+    except MemoryError:
+        raise Failed("HEAP_LOW", "no memory is left for the start-up; restart the board")
     return getattr(startup, STARTUP[state])
 
 
@@ -148,7 +150,7 @@ class Drive:
         self.latched = []  # numbers of the latched faults, in the order in which they were seen
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
-        # Lent by `eesm.watches` from the arming on.
+        # Lent by `eesm.watches` at the end of the start-up.
         self.sight = self.current_watch = self.second_level = None
         self.watches = ()
         self.safe = False  # the bridge is off, and the field was seen below its limit
@@ -273,37 +275,8 @@ class Drive:
                 "the shaft turns at %.0f rpm and the rotor angle is unknown; wait for standstill"
                 % (self.si("w_e") / self.settings["pole_pairs"] / RPM),
             )
-        self._borrow_watches()
         self.host_seen()
         self._enter(OFFSETS)
-
-    def _borrow_watches(self):
-        """Load what an armed drive needs; a board's main loop is away for longer than its watchdog waits."""
-        if self.sight is not None:
-            return
-        rests = hasattr(self.driver, "pause")
-        if rests:
-            self.driver.pause()
-        try:
-            tidy()
-            from eesm import watches
-
-            watches.lend(self)
-            procedure_of(OFFSETS)  # which loads the start-up
-        except MemoryError:
-            self._return_watches()
-            raise Refused(HOLDS, "no memory is left for what an armed drive needs; restart the board")
-        finally:
-            if rests:
-                self.driver.resume()
-        self.now = self.read("period")
-
-    def _return_watches(self):
-        """Let go of what was loaded, where memory is short."""
-        if SCARCE:
-            self.sight = self.current_watch = self.second_level = None
-            self.watches = ()
-            release(LENT)
 
     def stop(self):
         """End torque, then the field, in order; accepted in every state."""
@@ -673,7 +646,6 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
-            release(("startup",))
             for watch in self.watches:
                 watch.begin()
             if self.snapshot is not None:
@@ -696,7 +668,10 @@ class Drive:
             )
             self._field_until = self._field_deadline()
         elif state == OFF:
-            self._return_watches()
+            if SCARCE:
+                self.sight = self.current_watch = self.second_level = None
+                self.watches = ()
+                release(LENT)
             self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF, "silence_max": 0})
         elif state == FAULT:
             self._withdraw()
@@ -737,7 +712,13 @@ class Drive:
             self._enter(DIRECTION)
         else:
             self.checked = True
-            self._enter(READY)
+            if self.watches:
+                self._enter(READY)
+            else:
+                release(("startup",))
+                from eesm.watches import Lending
+
+                self._procedure = Lending(self)
 
     def _withdraw(self):
         """Forget letters that are planned for later."""

@@ -277,14 +277,18 @@ class Angle:
         self.voltage = voltage
         self.expected_d = i_d * voltage
         self.expected_f = i_f * voltage
-        rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
-        raw = drive.raw("field_voltage", voltage)
+        self.rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
+        self.sums = []
+        self.measurements = []
+
+    def post(self, drive):
+        """Ask for the pulse and its measurements; what came before took as long as a watchdog waits for."""
+        rise, raw = self.rise, drive.raw("field_voltage", self.voltage)
         tidy()  # what was computed for 0.1 s has left much, and the letters follow each other within ms
         start = drive.read("period") + LEAD
         edge = start + self.SAMPLES + 60
         back = edge + rise + self.SAMPLES // 2
         after = back + max(rise // 2, 80)
-        self.sums = []
         quiet = {"bridge_mode": BRIDGE_SHORT, "field_mode": FIELD_VOLTAGE, "field_voltage": 0}
         self.measurements = [
             drive.measure(self.SAMPLES, quiet, start),
@@ -296,6 +300,9 @@ class Angle:
         drive.post({"field_voltage": 0}, after + self.SAMPLES, "startup")
 
     def step(self, drive):
+        if not self.measurements:
+            self.post(drive)
+            return False
         if not self.settled:
             sums = drive.measured(self.measurements[len(self.sums)])
             if sums is None:

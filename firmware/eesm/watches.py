@@ -1,33 +1,58 @@
-"""The watches of an armed drive; a board has them, and the modules they are in, in its memory only then."""
+"""The watches of a drive that is ready; a board has them, and the modules they are in, in its memory only then.
 
-from eesm.sight import Sight
-from eesm.watch_angle import AngleWatch
-from eesm.watch_balance import BalanceWatch
-from eesm.watch_currents import CurrentWatch
-from eesm.watch_encoder import EncoderWatch, JumpWatch
-from eesm.watch_field import FieldWatch
-from eesm.watch_motion import MotionWatch
-from eesm.watch_torque import TorqueWatch
+They come one a tick at the end of the start-up, which has left by then: the two have no room beside each
+other, and a board's watchdog would not wait for all.
+"""
+
+import sys
+
+from eesm.faults import Failed
+
+WATCHES = (
+    ("watch_field", "FieldWatch"),
+    ("watch_encoder", "EncoderWatch"),
+    ("watch_encoder", "JumpWatch"),
+    ("watch_currents", "CurrentWatch"),
+    ("watch_balance", "BalanceWatch"),
+    ("watch_angle", "AngleWatch"),
+    ("watch_motion", "MotionWatch"),
+    ("watch_torque", "TorqueWatch"),
+)
+SUM = ("watch_sum", "SumWatch")  # for a board that measures the third current; few need the memory
 
 
-def lend(drive):
-    """Give a drive what it looks with while it is ready or running."""
-    sight = Sight(drive.kernel)
-    drive.current_watch = CurrentWatch(drive)
-    drive.second_level = TorqueWatch(drive)
-    drive.watches = (
-        FieldWatch(drive),
-        EncoderWatch(drive),
-        JumpWatch(drive),
-        drive.current_watch,
-        BalanceWatch(drive),
-        AngleWatch(drive),
-        MotionWatch(drive),
-        drive.second_level,
-    )
-    driver = drive.driver
-    if hasattr(driver, "readings") and "i_c" in driver.readings():
-        from eesm.watch_sum import SumWatch  # few boards measure the third current
+def make(module, name, argument):
+    """An object of a class of `eesm`; Failed when there is no memory for its module."""
+    try:
+        __import__("eesm." + module)
+        return getattr(sys.modules["eesm." + module], name)(argument)
+    except MemoryError:
+        raise Failed("HEAP_LOW", "no memory is left for %s; restart the board" % module)
 
-        drive.watches += (SumWatch(drive),)
-    drive.sight = sight  # last: it says that there is all
+
+class Lending:
+    """The last step of the start-up: the drive gets what it looks with."""
+
+    def __init__(self, drive):
+        driver = drive.driver
+        summed = hasattr(driver, "readings") and "i_c" in driver.readings()
+        self._wanted = WATCHES + (SUM,) if summed else WATCHES
+        self._made = []
+
+    def step(self, drive):
+        """Load one more; True when all are there."""
+        made, wanted = self._made, self._wanted
+        if drive.sight is None:
+            drive.sight = make("sight", "Sight", drive.kernel)
+            return False
+        module, name = wanted[len(made)]
+        watch = make(module, name, drive)
+        made.append(watch)
+        if name == "CurrentWatch":
+            drive.current_watch = watch
+        elif name == "TorqueWatch":
+            drive.second_level = watch
+        if len(made) < len(wanted):
+            return False
+        drive.watches = tuple(made)
+        return True
