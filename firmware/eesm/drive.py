@@ -10,7 +10,7 @@ from math import log, pi, sqrt
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
-from eesm.memory import SCARCE, release, tidy
+from eesm.memory import LENT, SCARCE, release, tidy
 from eesm.modes import (
     BRIDGE_OFF,
     FIELD_OFF,
@@ -57,20 +57,6 @@ STATES = (
     "stopping",
     "field down",
     "fault",
-)
-# Modules that a board has in its memory only while it is armed, the start-up and the others in turn.
-LENT = (
-    "startup",
-    "watches",
-    "sight",
-    "watch_angle",
-    "watch_balance",
-    "watch_currents",
-    "watch_encoder",
-    "watch_field",
-    "watch_motion",
-    "watch_sum",
-    "watch_torque",
 )
 STARTUP = {OFFSETS: "Offsets", WIRING: "Wiring", ANGLE: "Angle", FIELD_UP: "FieldUp", DIRECTION: "Direction"}
 

@@ -231,6 +231,14 @@ def excitation_response(settings):
 
     Integrates psi_d' = -R_s*i_d, psi_f' = 1 - R_f*i_f (reference: start-up by excitation pulse).
     """
+    best = None
+    for best in excitation_course(settings):
+        pass
+    return best
+
+
+def excitation_course(settings):
+    """`excitation_response`, step by step: all steps leave more garbage than a board's watchdog has patience."""
     l_d, l_f, m = settings["L_d"], settings["L_f"], settings["M"]
     r_s, r_f = settings["R_s"], settings["R_f"]
     determinant = max(settings["sigma_L_d"], 0.05 * l_d) * l_f
@@ -246,7 +254,8 @@ def excitation_response(settings):
             break
         psi_d -= step * r_s * i_d
         psi_f += step * (1.0 - r_f * i_f)
-    return best
+        yield best
+    yield best
 
 
 def degrees(radians):
@@ -266,24 +275,36 @@ class Angle:
     AGREE = 10.0  # degrees electrical between the two edges
     MISMATCH = 15.0  # degrees electrical between a stored offset and the pulse
     SHARE = 0.15  # of i_max, aimed at by the pulse
+    PIECE = 20  # steps computed in a tick
 
     def begin(self, drive):
-        settings = drive.settings
         self.position = drive.read("position")
         self.settled = False
-        t_peak, i_d, i_f = excitation_response(settings)
+        self.course = excitation_course(drive.settings)
+        self.response = None
+        self.sums = []
+        self.measurements = []
+
+    def compute(self):
+        """Some steps of what the pulse will do; True at the end of it."""
+        try:
+            for _ in range(self.PIECE):
+                self.response = next(self.course)
+        except StopIteration:
+            return True
+        return False
+
+    def post(self, drive):
+        """Ask for the pulse and its measurements."""
+        settings = drive.settings
+        t_peak, i_d, i_f = self.response
         supply = drive.exciter_voltage()
         voltage = min(self.SHARE * settings["i_max"] / i_d, 0.95 * supply, 0.8 * settings["i_f_max"] / i_f)
         self.voltage = voltage
         self.expected_d = i_d * voltage
         self.expected_f = i_f * voltage
-        self.rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
-        self.sums = []
-        self.measurements = []
-
-    def post(self, drive):
-        """Ask for the pulse and its measurements; what came before took as long as a watchdog waits for."""
-        rise, raw = self.rise, drive.raw("field_voltage", self.voltage)
+        rise = max(round(t_peak * settings["f_pwm"]), 2 * self.SAMPLES)
+        raw = drive.raw("field_voltage", voltage)
         tidy()  # what was computed for 0.1 s has left much, and the letters follow each other within ms
         start = drive.read("period") + LEAD
         edge = start + self.SAMPLES + 60
@@ -301,7 +322,8 @@ class Angle:
 
     def step(self, drive):
         if not self.measurements:
-            self.post(drive)
+            if self.compute():
+                self.post(drive)
             return False
         if not self.settled:
             sums = drive.measured(self.measurements[len(self.sums)])
