@@ -29,6 +29,8 @@ REST = 0.25  # s until what a stretched pulse left has decayed
 ADC_TOP = 4095  # as in eesm.signals
 SAFE_LOOKS = 3  # that find bridge and field down, one after the other
 GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
+KEEPING = 20  # periods of a tick after which no further keeper looks
+LOOKING = 60  # and no further watch
 KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
 
 # Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.
@@ -139,6 +141,7 @@ class Drive:
         # Lent by `eesm.watches` at the end of the start-up.
         self.sight = self.current_watch = self.second_level = None
         self.watches = ()
+        self._next_watch = self._next_keeper = 0
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
         self._safe_looked = -1
@@ -540,9 +543,7 @@ class Drive:
             if self._procedure is not None:
                 self._proceed(self._procedure)
             elif self.state in (READY, RUNNING):
-                self.sight.take()
-                for watch in self.watches:
-                    watch.look()
+                self._look()
             elif self.state == STOPPING:
                 self._tick_stopping()
             elif self.state == FIELD_DOWN:
@@ -561,13 +562,34 @@ class Drive:
         self._safe_looked = self.now
         self.safe = self._safe_looks >= SAFE_LOOKS
 
+    def _has_taken(self, periods):
+        """True when this tick has taken so many periods: a board's do not wait for it."""
+        return signed(self.read("period") - self.now) >= periods
+
     def _keep(self):
-        """Look at what has to hold in every state."""
-        for keeper in self.keepers:
+        """Look at what has to hold in every state; what this tick has no time for is the next one's."""
+        keepers, k = self.keepers, self._next_keeper
+        while k < len(keepers):
             try:
-                keeper.look()
+                keepers[k].look()
             except Failed as failure:
                 self.fail(failure.name, failure.text)
+            k += 1
+            if self._has_taken(KEEPING):
+                break
+        self._next_keeper = k if k < len(keepers) else 0
+
+    def _look(self):
+        """Let the watches look, all at the same sight; what this tick has no time for is the next one's."""
+        watches, k = self.watches, self._next_watch
+        if k == 0:
+            self.sight.take()
+        while k < len(watches):
+            watches[k].look()
+            k += 1
+            if self._has_taken(LOOKING):
+                break
+        self._next_watch = k if k < len(watches) else 0
 
     def _proceed(self, procedure):
         """One look of the start-up's procedure.
@@ -632,6 +654,7 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
+            self._next_watch = 0
             for watch in self.watches:
                 watch.begin()
             if self.snapshot is not None:
