@@ -562,7 +562,7 @@ class Drive:
         self._safe_looked = self.now
         self.safe = self._safe_looks >= SAFE_LOOKS
 
-    def _has_taken(self, periods):
+    def has_taken(self, periods):
         """True when this tick has taken so many periods: a board's do not wait for it."""
         return signed(self.read("period") - self.now) >= periods
 
@@ -575,7 +575,7 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
             k += 1
-            if self._has_taken(KEEPING):
+            if self.has_taken(KEEPING):
                 break
         self._next_keeper = k if k < len(keepers) else 0
 
@@ -587,7 +587,7 @@ class Drive:
         while k < len(watches):
             watches[k].look()
             k += 1
-            if self._has_taken(LOOKING):
+            if self.has_taken(LOOKING):
                 break
         self._next_watch = k if k < len(watches) else 0
 
