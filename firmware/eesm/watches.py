@@ -9,7 +9,7 @@ import sys
 from eesm.faults import Failed
 from eesm.memory import SCARCE, tidy
 
-BUSY = 100  # periods of a tick that has no time left for this
+BUSY = 200  # periods of a tick that has no time left for this
 
 WATCHES = (
     ("watch_field", "FieldWatch"),
