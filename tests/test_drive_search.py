@@ -186,12 +186,6 @@ class Keeper(Step):
     def causes(self, limit: Any) -> list[Any]:
         return []
 
-    def take(self) -> None:
-        pass
-
-    def ask(self, *_: Any) -> None:
-        pass
-
     def look(self) -> None:
         if Step.verdict == "keeper fails":
             raise Failed("STATOR_HOT", "tried")

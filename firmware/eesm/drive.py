@@ -139,7 +139,9 @@ class Drive:
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
         # Lent by `eesm.watches` at the end of the start-up.
-        self.sight = self.current_watch = self.second_level = None
+        self.sight = None
+        self.current_watch = None
+        self.second_level = None
         self.watches = ()
         self._next_watch = self._next_keeper = 0
         self.safe = False  # the bridge is off, and the field was seen below its limit
@@ -371,7 +373,8 @@ class Drive:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
-        self.second_level.ask(self.now if due is None else due, mode, words)
+        due = self.now if due is None else due
+        self.second_level.ask(due, mode, words)  # pyright: ignore[reportAttributeAccessIssue]
         if self.state == READY:
             self._enter(RUNNING)
 
@@ -583,7 +586,7 @@ class Drive:
         """Let the watches look, all at the same sight; what this tick has no time for is the next one's."""
         watches, k = self.watches, self._next_watch
         if k == 0:
-            self.sight.take()
+            self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
         while k < len(watches):
             watches[k].look()
             k += 1

@@ -231,14 +231,11 @@ def excitation_response(settings):
 
     Integrates psi_d' = -R_s*i_d, psi_f' = 1 - R_f*i_f (reference: start-up by excitation pulse).
     """
-    best = None
-    for best in excitation_course(settings):
-        pass
-    return best
+    return list(excitation_course(settings))[-1]
 
 
 def excitation_course(settings):
-    """`excitation_response`, step by step: all steps leave more garbage than a board's watchdog has patience."""
+    """`excitation_response`, step by step: all at once, with their garbage, outlast a board's watchdog."""
     l_d, l_f, m = settings["L_d"], settings["L_f"], settings["M"]
     r_s, r_f = settings["R_s"], settings["R_f"]
     determinant = max(settings["sigma_L_d"], 0.05 * l_d) * l_f
@@ -281,7 +278,7 @@ class Angle:
         self.position = drive.read("position")
         self.settled = False
         self.course = excitation_course(drive.settings)
-        self.response = None
+        self.response = (0.0, 0.0, 0.0)
         self.sums = []
         self.measurements = []
 

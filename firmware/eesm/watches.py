@@ -1,4 +1,4 @@
-"""The watches of a drive that is ready; a board has them, and the modules they are in, in its memory only then.
+"""The watches of a drive that is ready; a board has them, and their modules, in its memory only then.
 
 They come one a tick at the end of the start-up, which has left by then: the two have no room beside each
 other, and a board's watchdog would not wait for all.
