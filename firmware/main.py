@@ -50,6 +50,10 @@ def main(arguments):
         from eesm.routines import load_routines
 
         routines = load_routines()  # first, while there is memory for the compiler
+        from eesm.memory import LENT, rehearse
+
+        gc.collect()
+        rehearse(LENT)
         from eesm.kernel import KernelError, load
 
         gc.collect()

@@ -70,7 +70,8 @@ def compile_text(text: str, name: str, architecture: str = "") -> bytes:
         source = Path(folder) / "module.py"
         source.write_text(text)
         out = Path(folder) / "module.mpy"
-        command = [find_compiler(), "-s", name, "-o", str(out)]
+        # Without line numbers, which take kilobytes of a board; a traceback still names file and function.
+        command = [find_compiler(), "-O3", "-s", name, "-o", str(out)]
         if architecture:
             command.append(f"-march={architecture}")
         done = subprocess.run([*command, str(source)], capture_output=True, text=True)

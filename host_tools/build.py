@@ -57,6 +57,7 @@ BOARD_MODULES = (
     "watch_balance",
     "watch_sum",
     "sight",
+    "watches",
     "parameters",
     "framing",
     "wire",

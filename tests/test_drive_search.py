@@ -197,7 +197,8 @@ class Search:
     def __init__(self, alter: Callable[[Drive], None] | None = None) -> None:
         self.world = World()
         self.drive = Drive(self.world, self.world)  # type: ignore[arg-type]
-        vars(self.drive).update(watches=(Step(),), keepers=(Keeper(),), board=Keeper(), heat=Keeper())
+        vars(self.drive).update(sight=Keeper(), second_level=Keeper(), watches=(Step(),))
+        vars(self.drive).update(keepers=(Keeper(),), board=Keeper(), heat=Keeper())
         if alter is not None:
             alter(self.drive)
         self.verified = False  # the field was measured since the drive was off

@@ -10,7 +10,7 @@ from math import log, pi, sqrt
 from eesm import parameters
 from eesm.cyclic import MASK, TURN, signed
 from eesm.faults import ASKED, NAMES, Failed, bit_of, names_of, number_of, numbers_of
-from eesm.memory import release, tidy
+from eesm.memory import LENT, SCARCE, release, tidy
 from eesm.modes import (
     BRIDGE_OFF,
     FIELD_OFF,
@@ -19,16 +19,8 @@ from eesm.modes import (
     REFERENCE_SPEED,
     REFERENCE_TORQUE,
 )
-from eesm.sight import Sight
-from eesm.watch_angle import AngleWatch
-from eesm.watch_balance import BalanceWatch
 from eesm.watch_board import BoardWatch
-from eesm.watch_currents import CurrentWatch
-from eesm.watch_encoder import EncoderWatch, JumpWatch
-from eesm.watch_field import FieldWatch
 from eesm.watch_heat import CLEAR, HeatWatch
-from eesm.watch_motion import MotionWatch
-from eesm.watch_torque import TorqueWatch
 from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
@@ -37,6 +29,8 @@ REST = 0.25  # s until what a stretched pulse left has decayed
 ADC_TOP = 4095  # as in eesm.signals
 SAFE_LOOKS = 3  # that find bridge and field down, one after the other
 GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
+KEEPING = 20  # periods of a tick after which no further keeper looks
+LOOKING = 60  # and no further watch
 KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
 
 # Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.
@@ -90,8 +84,10 @@ def fall_time(settings, supply, i_f, i_end):
 
 def procedure_of(state):
     """The class of a state's procedure; a board has `eesm.startup` in its memory only while it arms."""
-    from eesm import startup
-
+    try:
+        from eesm import startup
+    except MemoryError:
+        raise Failed("HEAP_LOW", "no memory is left for the start-up; restart the board")
     return getattr(startup, STARTUP[state])
 
 
@@ -142,20 +138,12 @@ class Drive:
         self.latched = []  # numbers of the latched faults, in the order in which they were seen
         self.first_faults = 0  # those that came first, as a word
         self.first_period = 0
-        self.sight = Sight(kernel)
-        self.current_watch = CurrentWatch(self)
-        self._second_level = TorqueWatch(self)
-        self.watches = (
-            FieldWatch(self),
-            EncoderWatch(self),
-            JumpWatch(self),
-            self.current_watch,
-            BalanceWatch(self),
-            AngleWatch(self),
-            MotionWatch(self),
-            self._second_level,
-        )
-        self._sensors_known = False
+        # Lent by `eesm.watches` at the end of the start-up.
+        self.sight = None
+        self.current_watch = None
+        self.second_level = None
+        self.watches = ()
+        self._next_watch = self._next_keeper = 0
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
         self._safe_looked = -1
@@ -385,7 +373,8 @@ class Drive:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
-        self._second_level.ask(self.now if due is None else due, mode, words)
+        due = self.now if due is None else due
+        self.second_level.ask(due, mode, words)  # pyright: ignore[reportAttributeAccessIssue]
         if self.state == READY:
             self._enter(RUNNING)
 
@@ -557,9 +546,7 @@ class Drive:
             if self._procedure is not None:
                 self._proceed(self._procedure)
             elif self.state in (READY, RUNNING):
-                self.sight.take()
-                for watch in self.watches:
-                    watch.look()
+                self._look()
             elif self.state == STOPPING:
                 self._tick_stopping()
             elif self.state == FIELD_DOWN:
@@ -578,13 +565,34 @@ class Drive:
         self._safe_looked = self.now
         self.safe = self._safe_looks >= SAFE_LOOKS
 
+    def has_taken(self, periods):
+        """True when this tick has taken so many periods: a board's do not wait for it."""
+        return signed(self.read("period") - self.now) >= periods
+
     def _keep(self):
-        """Look at what has to hold in every state."""
-        for keeper in self.keepers:
+        """Look at what has to hold in every state; what this tick has no time for is the next one's."""
+        keepers, k = self.keepers, self._next_keeper
+        while k < len(keepers):
             try:
-                keeper.look()
+                keepers[k].look()
             except Failed as failure:
                 self.fail(failure.name, failure.text)
+            k += 1
+            if self.has_taken(KEEPING):
+                break
+        self._next_keeper = k if k < len(keepers) else 0
+
+    def _look(self):
+        """Let the watches look, all at the same sight; what this tick has no time for is the next one's."""
+        watches, k = self.watches, self._next_watch
+        if k == 0:
+            self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
+        while k < len(watches):
+            watches[k].look()
+            k += 1
+            if self.has_taken(LOOKING):
+                break
+        self._next_watch = k if k < len(watches) else 0
 
     def _proceed(self, procedure):
         """One look of the start-up's procedure.
@@ -649,7 +657,7 @@ class Drive:
             except Failed as failure:
                 self.fail(failure.name, failure.text)
         elif state == READY:
-            self._find_sensors()
+            self._next_watch = 0
             for watch in self.watches:
                 watch.begin()
             if self.snapshot is not None:
@@ -672,7 +680,10 @@ class Drive:
             )
             self._field_until = self._field_deadline()
         elif state == OFF:
-            release(("startup",))
+            if SCARCE:
+                self.sight = self.current_watch = self.second_level = None
+                self.watches = ()
+                release(LENT)
             self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF, "silence_max": 0})
         elif state == FAULT:
             self._withdraw()
@@ -713,18 +724,13 @@ class Drive:
             self._enter(DIRECTION)
         else:
             self.checked = True
-            self._enter(READY)
+            if self.watches:
+                self._enter(READY)
+            else:
+                release(("startup",))
+                from eesm.watches import Lending
 
-    def _find_sensors(self):
-        """Watch the sum of the phase currents on a board that measures the third; few need the memory."""
-        if self._sensors_known:
-            return
-        self._sensors_known = True
-        driver = self.driver
-        if driver is not None and hasattr(driver, "readings") and "i_c" in driver.readings():
-            from eesm.watch_sum import SumWatch
-
-            self.watches += (SumWatch(self),)
+                self._procedure = Lending(self)
 
     def _withdraw(self):
         """Forget letters that are planned for later."""

@@ -3,6 +3,22 @@
 import gc
 import sys
 
+SCARCE = sys.platform == "rp2"  # modules are lent
+# Modules that a board has in its memory only while it is armed, the start-up and the others in turn.
+LENT = (
+    "startup",
+    "watches",
+    "sight",
+    "watch_angle",
+    "watch_balance",
+    "watch_currents",
+    "watch_encoder",
+    "watch_field",
+    "watch_motion",
+    "watch_sum",
+    "watch_torque",
+)
+
 
 def tidy():
     """Collect garbage now, where memory is short, so that it is not done in the next ms."""
@@ -12,7 +28,7 @@ def tidy():
 
 def release(names):
     """Let the next collection take modules of `eesm` that are not needed now, where memory is short."""
-    if sys.platform != "rp2":
+    if not SCARCE:
         return
     import eesm
 
@@ -20,3 +36,17 @@ def release(names):
         sys.modules.pop("eesm." + name, None)
         if hasattr(eesm, name):
             delattr(eesm, name)
+
+
+def rehearse(names):
+    """Load modules of `eesm` once and let them go, where memory is short.
+
+    What they call things stays in the interpreter's tables, which grow by kilobytes in one piece: there is
+    such a piece while a board starts, and later there may be none.
+    """
+    if not SCARCE:
+        return
+    for name in names:
+        __import__("eesm." + name)
+    release(names)
+    gc.collect()

@@ -231,6 +231,11 @@ def excitation_response(settings):
 
     Integrates psi_d' = -R_s*i_d, psi_f' = 1 - R_f*i_f (reference: start-up by excitation pulse).
     """
+    return list(excitation_course(settings))[-1]
+
+
+def excitation_course(settings):
+    """`excitation_response`, step by step: all at once, with their garbage, outlast a board's watchdog."""
     l_d, l_f, m = settings["L_d"], settings["L_f"], settings["M"]
     r_s, r_f = settings["R_s"], settings["R_f"]
     determinant = max(settings["sigma_L_d"], 0.05 * l_d) * l_f
@@ -246,7 +251,8 @@ def excitation_response(settings):
             break
         psi_d -= step * r_s * i_d
         psi_f += step * (1.0 - r_f * i_f)
-    return best
+        yield best
+    yield best
 
 
 def degrees(radians):
@@ -266,12 +272,29 @@ class Angle:
     AGREE = 10.0  # degrees electrical between the two edges
     MISMATCH = 15.0  # degrees electrical between a stored offset and the pulse
     SHARE = 0.15  # of i_max, aimed at by the pulse
+    PIECE = 20  # steps computed in a tick
 
     def begin(self, drive):
-        settings = drive.settings
         self.position = drive.read("position")
         self.settled = False
-        t_peak, i_d, i_f = excitation_response(settings)
+        self.course = excitation_course(drive.settings)
+        self.response = (0.0, 0.0, 0.0)
+        self.sums = []
+        self.measurements = []
+
+    def compute(self):
+        """Some steps of what the pulse will do; True at the end of it."""
+        try:
+            for _ in range(self.PIECE):
+                self.response = next(self.course)
+        except StopIteration:
+            return True
+        return False
+
+    def post(self, drive):
+        """Ask for the pulse and its measurements."""
+        settings = drive.settings
+        t_peak, i_d, i_f = self.response
         supply = drive.exciter_voltage()
         voltage = min(self.SHARE * settings["i_max"] / i_d, 0.95 * supply, 0.8 * settings["i_f_max"] / i_f)
         self.voltage = voltage
@@ -284,7 +307,6 @@ class Angle:
         edge = start + self.SAMPLES + 60
         back = edge + rise + self.SAMPLES // 2
         after = back + max(rise // 2, 80)
-        self.sums = []
         quiet = {"bridge_mode": BRIDGE_SHORT, "field_mode": FIELD_VOLTAGE, "field_voltage": 0}
         self.measurements = [
             drive.measure(self.SAMPLES, quiet, start),
@@ -296,6 +318,10 @@ class Angle:
         drive.post({"field_voltage": 0}, after + self.SAMPLES, "startup")
 
     def step(self, drive):
+        if not self.measurements:
+            if self.compute():
+                self.post(drive)
+            return False
         if not self.settled:
             sums = drive.measured(self.measurements[len(self.sums)])
             if sums is None:

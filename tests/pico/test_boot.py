@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eesm.faults import number_of
 from host_tools import build, units
 from host_tools.client import Drive
 from host_tools.virtual_pico.pico import VirtualPico
@@ -105,7 +106,7 @@ def test_an_incomplete_board_starts_nothing_and_says_so(pico: VirtualPico) -> No
 
 def test_an_error_in_the_main_loop_ends_at_the_prompt_with_its_name(pico: VirtualPico) -> None:
     said = run(pico, "exec", FAIL)
-    assert "ended [(29, 'MAIN_LOOP_FAILED'" in said
+    assert f"ended [({number_of('MAIN_LOOP_FAILED')}, 'MAIN_LOOP_FAILED'" in said
     assert "on purpose" in said
     assert not pico.control("pins")["gate"]
     assert run(pico, "exec", "print(6 * 7)").strip() == "42"

@@ -1,0 +1,73 @@
+"""The watches of a drive that is ready; a board has them, and their modules, in its memory only then.
+
+They come one a tick at the end of the start-up, which has left by then: the two have no room beside each
+other, and a board's watchdog would not wait for all.
+"""
+
+import sys
+
+from eesm.faults import Failed
+from eesm.memory import SCARCE, tidy
+
+BUSY = 200  # periods of a tick that has no time left for this
+
+WATCHES = (
+    ("watch_field", "FieldWatch"),
+    ("watch_encoder", "EncoderWatch"),
+    ("watch_encoder", "JumpWatch"),
+    ("watch_currents", "CurrentWatch"),
+    ("watch_balance", "BalanceWatch"),
+    ("watch_angle", "AngleWatch"),
+    ("watch_motion", "MotionWatch"),
+    ("watch_torque", "TorqueWatch"),
+)
+SUM = ("watch_sum", "SumWatch")  # for a board that measures the third current; few need the memory
+
+
+def make(module, name, argument):
+    """An object of a class of `eesm`; Failed when there is no memory for its module."""
+    try:
+        __import__("eesm." + module)
+        return getattr(sys.modules["eesm." + module], name)(argument)
+    except MemoryError:
+        raise Failed("HEAP_LOW", "no memory is left for %s; restart the board" % module)
+
+
+class Lending:
+    """The last step of the start-up: the drive gets what it looks with."""
+
+    def __init__(self, drive):
+        driver = drive.driver
+        summed = hasattr(driver, "readings") and "i_c" in driver.readings()
+        self._wanted = WATCHES + (SUM,) if summed else WATCHES
+        self._made = []
+        self._collected = False
+
+    def step(self, drive):
+        """Load one more; True when all are there.
+
+        A board collects garbage in one tick and loads in another: together they take most of the time that
+        its watchdog waits.
+        """
+        if SCARCE:
+            if drive.has_taken(BUSY):
+                return False
+            self._collected = not self._collected
+            if self._collected:
+                tidy()
+                return False
+        made, wanted = self._made, self._wanted
+        if drive.sight is None:
+            drive.sight = make("sight", "Sight", drive.kernel)
+            return False
+        module, name = wanted[len(made)]
+        watch = make(module, name, drive)
+        made.append(watch)
+        if name == "CurrentWatch":
+            drive.current_watch = watch
+        elif name == "TorqueWatch":
+            drive.second_level = watch
+        if len(made) < len(wanted):
+            return False
+        drive.watches = tuple(made)
+        return True
