@@ -563,7 +563,7 @@ def spin(rpm=600.0, unit="a", **options):
 def test_a_tick_that_outlasts_the_last_period_does_not_blame_the_encoder():
     """Periods pass while a board is in its tick; then they stop: nothing but that may be named."""
     bench = spin()
-    watch = bench.drive.watches[0]
+    watch = vars(bench.drive)["watches"][0]
     field = watch.look
     watch.look = lambda: (field(), bench.loop.run(15))[0]  # this tick takes 15 periods
     bench.loop.run(states.TICK_PERIODS)
@@ -587,7 +587,7 @@ def test_stopped_periods_do_not_blame_a_sensor():
 def test_a_slow_turn_of_the_main_loop_does_not_blame_the_encoder():
     """A collection of 40 ms in the middle of a tick, at a speed of few counts a look."""
     bench = spin(rpm=30.0)
-    watch = bench.drive.watches[0]
+    watch = vars(bench.drive)["watches"][0]
     field = watch.look
     for _ in range(20):
         watch.look = lambda: (field(), bench.loop.run(800))[0]

@@ -373,8 +373,9 @@ class Drive:
             self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
-        due = self.now if due is None else due
-        self.second_level.ask(due, mode, words)  # pyright: ignore[reportAttributeAccessIssue]
+        if self.second_level is not None:
+            due = self.now if due is None else due
+            self.second_level.ask(due, mode, words)  # pyright: ignore[reportAttributeAccessIssue]
         if self.state == READY:
             self._enter(RUNNING)
 

@@ -4,20 +4,9 @@ import gc
 import sys
 
 SCARCE = sys.platform == "rp2"  # modules are lent
-# Modules that a board has in its memory only while it is armed, the start-up and the others in turn.
-LENT = (
-    "startup",
-    "watches",
-    "sight",
-    "watch_angle",
-    "watch_balance",
-    "watch_currents",
-    "watch_encoder",
-    "watch_field",
-    "watch_motion",
-    "watch_sum",
-    "watch_torque",
-)
+# Modules that a board has in its memory only while it is armed, the start-up and the others in turn; see
+# eesm.watches for those that it has no memory for.
+LENT = ("startup", "watches", "sight", "watch_currents", "watch_encoder", "watch_field")
 
 
 def tidy():

@@ -11,17 +11,20 @@ from eesm.memory import SCARCE, tidy
 
 BUSY = 200  # periods of a tick that has no time left for this
 
-WATCHES = (
+FIRST = (
     ("watch_field", "FieldWatch"),
     ("watch_encoder", "EncoderWatch"),
     ("watch_encoder", "JumpWatch"),
     ("watch_currents", "CurrentWatch"),
+)
+# A Pico with all of these has 10 kB of heap left, and its main loop mostly collects garbage.
+MORE = (
     ("watch_balance", "BalanceWatch"),
     ("watch_angle", "AngleWatch"),
     ("watch_motion", "MotionWatch"),
     ("watch_torque", "TorqueWatch"),
 )
-SUM = ("watch_sum", "SumWatch")  # for a board that measures the third current; few need the memory
+SUM = ("watch_sum", "SumWatch")  # for a board that measures the third current
 
 
 def make(module, name, argument):
@@ -38,8 +41,9 @@ class Lending:
 
     def __init__(self, drive):
         driver = drive.driver
-        summed = hasattr(driver, "readings") and "i_c" in driver.readings()
-        self._wanted = WATCHES + (SUM,) if summed else WATCHES
+        self._wanted = FIRST if SCARCE else FIRST + MORE
+        if not SCARCE and hasattr(driver, "readings") and "i_c" in driver.readings():
+            self._wanted += (SUM,)
         self._made = []
         self._collected = False
 
