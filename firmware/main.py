@@ -50,7 +50,7 @@ def main(arguments):
         from eesm.routines import load_routines
 
         routines = load_routines()  # first, while there is memory for the compiler
-        from eesm.memory import LENT, rehearse
+        from eesm.memory import LENT, SCARCE, rehearse
 
         gc.collect()
         rehearse(LENT)
@@ -65,7 +65,6 @@ def main(arguments):
 
         gc.collect()
         from eesm.mailbox import Mailbox
-        from eesm.snapshot import Snapshot
         from eesm.telemetry import Telemetry
 
         gc.collect()
@@ -82,7 +81,9 @@ def main(arguments):
         mailbox = Mailbox(kernel)
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
-        if kernel.failure is None:
+        if kernel.failure is None and not SCARCE:
+            from eesm.snapshot import Snapshot
+
             drive.keep_faults(Snapshot(drive, telemetry, driver.store))
         link = Link(driver.port, drive, telemetry, kernel.identity, kept=kept)
     except (KernelError, ValueError) as error:

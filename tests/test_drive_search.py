@@ -359,8 +359,7 @@ class Search:
 def stub_steps(monkeypatch) -> None:
     monkeypatch.setattr(states, "procedure_of", lambda state: Step)
     monkeypatch.setattr(states, "tidy", lambda: None)
-    for name in [name for name in vars(states) if name.endswith("Watch") or name == "Sight"]:
-        monkeypatch.setattr(states, name, Keeper)
+    monkeypatch.setattr(states, "make_keepers", lambda drive: (Keeper(), Keeper(), Keeper()))
 
 
 def test_no_order_of_events_breaks_a_requirement(stub_steps) -> None:

@@ -1,5 +1,7 @@
 """Heat: overload and temperatures take torque before they trip, by name; sensors that fail are seen."""
 
+# pyright: reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import math

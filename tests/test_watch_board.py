@@ -1,5 +1,7 @@
 """The board watches its memory: on the real interpreter each damage trips, and nothing else does."""
 
+# pyright: reportOptionalMemberAccess=false
+
 import shutil
 import subprocess
 

@@ -19,9 +19,6 @@ from eesm.modes import (
     REFERENCE_SPEED,
     REFERENCE_TORQUE,
 )
-from eesm.watch_board import BoardWatch
-from eesm.watch_heat import CLEAR, HeatWatch
-from eesm.watch_winding import WindingWatch
 
 TICK_PERIODS = 20
 TRIES = 4  # of wiring and angle, each
@@ -29,6 +26,7 @@ REST = 0.25  # s until what a stretched pulse left has decayed
 ADC_TOP = 4095  # as in eesm.signals
 SAFE_LOOKS = 3  # that find bridge and field down, one after the other
 GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
+COOL = 1.0  # heat of the stator, as eesm.watch_heat.CLEAR, below which an overload is cleared
 KEEPING = 20  # periods of a tick after which no further keeper looks
 LOOKING = 60  # and no further watch
 KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
@@ -91,6 +89,16 @@ def procedure_of(state):
     return getattr(startup, STARTUP[state])
 
 
+def make_keepers(drive):
+    """Watches of the board's memory, the winding and heat, for which an RP2040 has no memory itself."""
+    from eesm.watch_board import BoardWatch
+    from eesm.watch_heat import HeatWatch
+    from eesm.watch_winding import WindingWatch
+
+    winding = WindingWatch(drive)
+    return BoardWatch(drive), winding, HeatWatch(drive, winding)
+
+
 class Refused(Exception):
     """A command that is not obeyed; `text` says what was found, the limit and what to do."""
 
@@ -148,10 +156,10 @@ class Drive:
         self._safe_looks = 0
         self._safe_looked = -1
         self.snapshot = None  # what keeps the first fault (`eesm.snapshot`), if anything does
-        self.board = BoardWatch(self)
-        winding = WindingWatch(self)
-        self.heat = HeatWatch(self, winding)
-        self.keepers = (self.board, winding, self.heat)  # looked at in every state
+        self.board = self.heat = None
+        self.keepers = ()  # looked at in every state
+        if not SCARCE:
+            self.keepers = self.board, _, self.heat = make_keepers(self)
         if kernel.failure is not None:
             name, text = kernel.failure
             self.state = FAULT
@@ -506,7 +514,7 @@ class Drive:
 
     def _cause_now(self):
         """A sentence when a limit of the kernel is broken at this moment, else ''."""
-        if self.board.damage:
+        if self.board is not None and self.board.damage:
             return self.board.damage
         si = self.si
         broken = 0
@@ -524,7 +532,7 @@ class Drive:
         if self.read("u_dc_raw") == ADC_TOP:
             broken |= bit_of("SENSOR_RANGE")
         if not broken:
-            found = self.heat.causes(CLEAR)
+            found = self.heat.causes(COOL) if self.heat is not None else ()
             return "%s still holds: %s" % (found[0].name, found[0].text) if found else ""
         name = names_of(broken)[0]
         return "%s still holds: %s; see eesm faults" % (name, self._measured_now(name))
@@ -681,10 +689,7 @@ class Drive:
             )
             self._field_until = self._field_deadline()
         elif state == OFF:
-            if SCARCE:
-                self.sight = self.current_watch = self.second_level = None
-                self.watches = ()
-                release(LENT)
+            release(LENT)
             self.post({"bridge_mode": BRIDGE_OFF, "field_mode": FIELD_OFF, "silence_max": 0})
         elif state == FAULT:
             self._withdraw()

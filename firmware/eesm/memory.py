@@ -3,10 +3,9 @@
 import gc
 import sys
 
-SCARCE = sys.platform == "rp2"  # modules are lent
-# Modules that a board has in its memory only while it is armed, the start-up and the others in turn; see
-# eesm.watches for those that it has no memory for.
-LENT = ("startup", "watches", "sight", "watch_currents", "watch_encoder", "watch_field")
+SCARCE = sys.platform == "rp2"  # too little for all watches and the snapshot; modules are lent
+# Modules that a board has in its memory only while it arms.
+LENT = ("startup",)
 
 
 def tidy():

@@ -1,15 +1,12 @@
-"""The watches of a drive that is ready; a board has them, and their modules, in its memory only then.
+"""The watches of a drive that is ready, made one a tick at the end of the first start-up.
 
-They come one a tick at the end of the start-up, which has left by then: the two have no room beside each
-other, and a board's watchdog would not wait for all.
+A board's watchdog would not wait for all at once.
 """
 
 import sys
 
 from eesm.faults import Failed
-from eesm.memory import SCARCE, tidy
-
-BUSY = 200  # periods of a tick that has no time left for this
+from eesm.memory import SCARCE
 
 FIRST = (
     ("watch_field", "FieldWatch"),
@@ -45,21 +42,9 @@ class Lending:
         if not SCARCE and hasattr(driver, "readings") and "i_c" in driver.readings():
             self._wanted += (SUM,)
         self._made = []
-        self._collected = False
 
     def step(self, drive):
-        """Load one more; True when all are there.
-
-        A board collects garbage in one tick and loads in another: together they take most of the time that
-        its watchdog waits.
-        """
-        if SCARCE:
-            if drive.has_taken(BUSY):
-                return False
-            self._collected = not self._collected
-            if self._collected:
-                tidy()
-                return False
+        """Load one more; True when all are there."""
         made, wanted = self._made, self._wanted
         if drive.sight is None:
             drive.sight = make("sight", "Sight", drive.kernel)
