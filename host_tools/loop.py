@@ -75,7 +75,7 @@ class Loop:
     `plant_options` change the machine but not what the drive believes of it (see
     `boards.virtual.plant.make_plant`); `settings` change what the drive believes.  `heat.feedback` makes
     the windings' resistances follow their temperature, `heat.speedup` warms them faster.  `period` is where
-    the count of periods begins.
+    the count of periods begins, if not where a board's does.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Loop:
         plant_options: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         linked: Linked | None = None,
-        period: int = 0,
+        period: int | None = None,
     ) -> None:
         self.unit = unit
         self.linked = linked or link_unit(unit, settings)
@@ -105,9 +105,10 @@ class Loop:
         values |= options
         self.heat = thermal.Thermal(values)
         self._readings = thermal.Readings(values, self.heat, self.t_pwm)
-        self._read_at = period  # of the last readings
         offset = self.kernel.offset
-        self.block[offset["period"]] = period
+        if period is not None:
+            self.block[offset["period"]] = period
+        self._read_at = self.kernel.read("period")  # of the last readings
         at = np.array([offset[name] for name in (*INPUTS, "load_torque", *OUTPUTS)], dtype=np.uint64)
         self.load_gain = 32768 / self.bases["torque"]  # raw words of load_torque a N.m
         self._bench = (self.block, at, self.load_gain, self.x, self.c, self.y, self.k, self.raw, self.latch)

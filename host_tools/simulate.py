@@ -86,7 +86,7 @@ class Simulation:
         seed: int = 1,
         faults: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
-        period: int = 0,
+        period: int | None = None,
     ) -> None:
         self.loop = Loop(unit, seed, options, period=period)
         for name in faults:

@@ -27,8 +27,8 @@ ADC_TOP = 4095  # as in eesm.signals
 SAFE_LOOKS = 3  # that find bridge and field down, one after the other
 GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
 COOL = 1.0  # heat of the stator, as eesm.watch_heat.CLEAR, below which an overload is cleared
-KEEPING = 20  # periods of a tick after which no further keeper looks
-LOOKING = 60  # and no further watch
+KEEPING = 200  # periods of a tick after which no further keeper looks
+LOOKING = 200  # and no further watch
 KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
 
 # Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.

