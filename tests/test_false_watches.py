@@ -36,7 +36,7 @@ def pass_time(bench: Bench, seconds: float, rng: random.Random) -> None:
 @pytest.mark.parametrize("unit", ["a", "b", "b_12v", "c", "c_saturated"])
 def test_a_wild_drive_ends_without_a_fault(unit, converter, seed):
     if (unit, seed, converter) == ("c", 4, {}):
-        pytest.skip("the control law itself lets i_d and i_f run away here, which OVER_EXCITATION rightly ends")
+        pytest.skip("the law itself lets i_d and i_f run away here, which OVER_EXCITATION rightly ends")
     bench = Bench(unit, seed, **converter).ready()
     rng = random.Random(seed)
     settings = bench.kernel.settings
