@@ -357,7 +357,7 @@ _ROWS = (
         "8 % of the current turn backwards, measured or by the voltages it takes, the same way in three "
         "windows of 4 electrical turns; from 10 % of i_max and 2 % of w_m_max, in no transient",
         MAIN_LOOP,
-        20000,
+        30000,
         OPEN,
         "compare the phase sensors with a clamp meter; check each phase from gate to motor terminal",
     ),
@@ -452,7 +452,7 @@ _ROWS = (
         "the field winding is too hot, although torque was reduced",
         "rotor_hot, by the resistance of the field",
         MAIN_LOOP,
-        30000,
+        60000,
         OPEN,
         "let it cool; lower i_f_max or the load; check R_f, which is that at 20 degrees Celsius",
     ),
