@@ -37,7 +37,7 @@ from eesm.parameters import SETTINGS
 from eesm.signals import CAPTURE_CHANNELS, CAPTURE_DONE, CAPTURE_ROWS, CAPTURE_WAITING, STREAM_CHANNELS
 from eesm.telemetry import DIVIDER_MAX
 from host_tools.connection import Connection, Waiter
-from host_tools.devices import choose_device
+from host_tools.devices import choose_device, is_same_place
 from host_tools.link_errors import (
     AnswerTimeout,
     DriveError,
@@ -223,11 +223,13 @@ class Drive:
 
         Raises what `connect` does as long as it is not there; SchemaMismatch when it is another one.
         """
-        try:
-            return cls.connect(first.port, unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
-        except (PortMissing, SchemaMismatch):
-            # A port is named by the order in which boards come; behind the old name may be another one.
-            return cls.connect(unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
+        with contextlib.suppress(PortMissing, SchemaMismatch):
+            if is_same_place(first.port, registry):
+                return cls.connect(
+                    first.port, unit=first.unit, registry=registry, kernel_hash=first.kernel_hash
+                )
+        # A port is named by the order in which boards come; behind the old name may be another one.
+        return cls.connect(unit=first.unit, registry=registry, kernel_hash=first.kernel_hash)
 
     def _adopt(self, connection: Connection, earlier: int) -> None:
         """Begin a session on an open port."""

@@ -118,6 +118,14 @@ def choose_device(port: str | None = None, unit: str | None = None, registry: Pa
     return devices[0]
 
 
+def is_same_place(port: str, registry: Path | None = None) -> bool:
+    """False for a pseudo-terminal of no running virtual drive: the system gives its number to anybody.
+
+    Opening it would disturb whoever has it now.
+    """
+    return not port.startswith("/dev/pts/") or any(device.port == port for device in find_virtual(registry))
+
+
 _HOW_TO_GET_ONE = f"{START}   (or plug the board in, and check its cable and power; --port names any port)"
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -19,7 +20,7 @@ from eesm import wire
 from eesm.drive import RPM
 from host_tools import connection as connection_module
 from host_tools import devices
-from host_tools.client import Drive, Event
+from host_tools.client import Drive, Event, Identity
 from host_tools.connection import (
     AnswerTimeout,
     Connection,
@@ -318,6 +319,18 @@ def test_a_registry_entry_of_a_dead_drive_is_removed(registry):
     (registry / "half.json").write_text("{")
     assert find_devices() == []
     assert not entry.exists()
+
+
+def test_a_terminal_whose_number_another_program_got_is_left_alone(registry):
+    master, other = os.openpty()
+    try:
+        first = Identity("virtual", "a", "0.1.0", "0" * 64, "0" * 16, "", True, False, os.ttyname(other))
+        with pytest.raises(NoBoard):
+            Drive.find_again(first)
+        assert select.select([master], [], [], 0)[0] == []
+    finally:
+        os.close(master)
+        os.close(other)
 
 
 def test_serial_ports_are_offered_by_their_usb_identity_only(registry, monkeypatch):
