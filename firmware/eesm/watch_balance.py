@@ -11,20 +11,23 @@ class BalanceWatch:
 
     Measured, or told by the voltages: the current control makes what it measures even, so a gain that
     has drifted shows in the currents at high speed only, and in the voltages at low speed.  A part that
-    turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta),
-    less what their mean leaves, over some 32 looks and 4 electrical turns.  Windows in which torque, speed
-    or field change are not judged, nor are small currents and low speeds, nor voltages when looks come
-    late and are fewer than eight a turn: a dead time's ripple, six times a turn, would seem such a part.
-    The voltages' noise is small only in many looks: they tell what stands out of it.
+    turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta), less
+    what their mean leaves, over some 32 looks and 4 electrical turns that the looks can tell.  Windows in
+    which torque, speed or field change much are not judged, nor are small currents and low speeds, nor
+    voltages when looks come late and are fewer than eight a turn: a dead time's ripple, six times a turn,
+    would seem such a part.  Whatever else changes, by noise or a load that comes and goes, has some backward
+    part too, a small one: only what is a good part of all change counts, in the mean of some windows.
     """
 
     LOOKS = 32
     MOST_LOOKS = 400
     TURNS = 4
-    WINDOWS = 3
+    WINDOWS = 4  # of which the mean is taken
     IN_TIME = 40  # periods between looks; a tick has 20
     FINE = 8  # looks a turn
-    SIGMA = 2.0  # standard errors of the part that the voltages tell
+    LEAST = 0.1  # of i_max: smaller currents are not judged
+    TELLING = 0.25  # of i_max: smaller currents are not told by voltages
+    MOSTLY = 0.2  # of the mean square of all change in a window
     SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
 
     def __init__(self, drive):
@@ -34,16 +37,20 @@ class BalanceWatch:
 
     def begin(self):
         """What was seen before says nothing about now."""
-        self._windows = 0
-        self._along = self._across = 0.0  # share of the last window, relative to its current
+        self._forget()
         self._start()
+
+    def _forget(self):
+        """Windows count that follow each other."""
+        self._windows = 0
+        self._along = self._across = 0.0  # share of the current, in its direction; the mean of some windows
 
     def _start(self):
         self._looks = 0
         self._began = self.drive.read("period")
         # Sums: i_d, i_q, u_d, u_q; the same times cosine, times sine; cosine; sine.
         self._sums = [0] * 14
-        self._squares = 0  # of u_d and u_q, over 1024: small integers
+        self._squares = [0, 0]  # of currents and voltages, over 1024: small integers
         # Lowest and highest of i_d_ref, i_q_ref, w_e, i_f_ref.
         self._low, self._high = [32767] * 4, [-32768] * 4
 
@@ -60,21 +67,20 @@ class BalanceWatch:
         limits = drive.read("i_max") >> 1, drive.read("i_max") >> 1, 2000, drive.read("i_f_max") >> 2
         for k in range(4):
             if high[k] - low[k] > limits[k]:
-                self._windows = 0
+                self._forget()
                 self._start()
                 return
         # Half the 512 steps of a turn: twice the angle.
         place = self._sine + (sight.read("theta_e") >> 20 & 511)
         block, sums = drive.kernel.block, self._sums
         sine, cosine = int(block[place]), int(block[place + 128])
-        k = 0
+        squares, k = self._squares, 0
         for name in ("i_d", "i_q", "u_d", "u_q"):
             value = sight.read(name)
             sums[k] += value
             sums[k + 4] += value * cosine >> 15
             sums[k + 8] += value * sine >> 15
-            if k > 1:
-                self._squares += value * value >> 10
+            squares[k >> 1] += value * value >> 10
             k += 1
         sums[12] += cosine
         sums[13] += sine
@@ -85,7 +91,9 @@ class BalanceWatch:
         w_e = abs(low[2] + high[2]) / 2 * drive.step_of("w_e")
         passed = signed(sight.period - self._began)
         turns = w_e * passed / settings["f_pwm"] / (2 * pi)
-        if turns < self.TURNS:
+        # What turns half a turn or a whole one from look to look seems to stand, and a slow change to turn.
+        seen = 2 * turns / self._looks
+        if abs(seen - round(seen)) * self._looks < 2 * self.TURNS:
             if self._looks >= self.MOST_LOOKS:
                 self._start()
             return
@@ -97,35 +105,35 @@ class BalanceWatch:
         sums, looks = self._sums, self._looks
         step = drive.step_of("i_d")
         current = sqrt(sums[0] ** 2 + sums[1] ** 2) / looks * step
-        if current < 0.1 * settings["i_max"] or w_e < 0.02 * settings["w_m_max"] * settings["pole_pairs"]:
-            self._windows = 0
+        if (
+            current < self.LEAST * settings["i_max"]
+            or w_e < 0.02 * settings["w_m_max"] * settings["pole_pairs"]
+        ):
+            self._forget()
             return
         l_2 = (settings["sigma_L_d"] + settings["L_q"]) / 2
         ohm = sqrt(settings["R_s"] ** 2 + (w_e * l_2) ** 2)
         along, across = self._backwards(0)
         share = sqrt(along * along + across * across) * step / current
-        if fine:
+        if fine and current >= self.TELLING * settings["i_max"]:
             u_along, u_across = self._backwards(2)
-            told = sqrt(u_along * u_along + u_across * u_across)
-            spread = 1024 * self._squares / looks - (sums[2] / looks) ** 2 - (sums[3] / looks) ** 2
-            stands_out = told * told * looks > self.SIGMA**2 * spread
-            told = told * drive.step_of("u_d") / ohm / current
-            if stands_out and told > share:
+            told = sqrt(u_along * u_along + u_across * u_across) * drive.step_of("u_d") / ohm / current
+            if told > share:
                 share, along, across = told, u_along, u_across
         # A fault shows the same way relative to the current every time, a transient any way.
         d, q = sums[0], sums[1]
         along, across = along * d - across * q, across * d + along * q
-        scale = share / max(1.0, sqrt(along * along + across * across))
-        along, across = along * scale, across * scale
-        turned = sqrt((along - self._along) ** 2 + (across - self._across) ** 2)
-        self._along, self._across = along, across
-        if share < self.SHARE:
-            self._windows = 0
-        elif self._windows == 0 or turned > 0.5 * share:
-            self._windows = 1
-        else:
-            self._windows += 1
-        if self._windows >= self.WINDOWS:
+        length = sqrt(along * along + across * across)
+        if length > 0.0:
+            # One window does not decide.
+            scale = min(share, 2 * self.SHARE) / length
+            along, across = along * scale, across * scale
+        self._along += (along - self._along) / self.WINDOWS
+        self._across += (across - self._across) / self.WINDOWS
+        self._windows += 1
+        lasts = share > self.SHARE / 2 and self._windows >= self.WINDOWS
+        share = sqrt(self._along * self._along + self._across * self._across)
+        if lasts and share > self.SHARE:
             raise Failed(
                 "PHASE_UNBALANCE",
                 "%.0f %% of the phase currents turn backwards, %.0f %% are allowed; compare the phase sensors"
@@ -133,10 +141,18 @@ class BalanceWatch:
             )
 
     def _backwards(self, k):
-        """The part of sums k, k + 1 that turns backwards, raw (along, across) the stator's phase a."""
+        """The part of sums k, k + 1 that turns backwards, raw (along, across) the stator's phase a.
+
+        (0, 0) when nearly all that changes is something else than phases that differ: that turns twice as
+        quick as the rotor, backwards and by the control's answer forwards.
+        """
         sums, looks = self._sums, self._looks
         d, q = sums[k] / looks, sums[k + 1] / looks
         cosine, sine = sums[12] / 32768, sums[13] / 32768
-        along = sums[k + 4] - sums[k + 9] - d * cosine + q * sine
-        across = sums[k + 8] + sums[k + 5] - d * sine - q * cosine
-        return along / looks, across / looks
+        d_cosine, d_sine = sums[k + 4] - d * cosine, sums[k + 8] - d * sine
+        q_cosine, q_sine = sums[k + 5] - q * cosine, sums[k + 9] - q * sine
+        along, across = (d_cosine - q_sine) / looks, (d_sine + q_cosine) / looks
+        turns = 2 * (d_cosine**2 + d_sine**2 + q_cosine**2 + q_sine**2) / looks**2
+        if turns < self.MOSTLY * (1024 * self._squares[k >> 1] / looks - d * d - q * q):
+            return 0.0, 0.0
+        return along, across
