@@ -71,7 +71,7 @@ accept: $(ACCEPT_STAMP) ## measure the control law of units a, b, c against ever
 	$(BIN)/eesm accept
 
 .PHONY: fault-campaign
-fault-campaign: $(ACCEPT_STAMP) ## inject every fault into units a, b, c, claimed against measured; build/faults.json
+fault-campaign: $(ACCEPT_STAMP) $(MICROPYTHON_STAMP) ## inject every fault into units a, b, c, claimed against measured; build/faults.json
 	$(BIN)/python -m host_tools.campaign
 
 .PHONY: mutate

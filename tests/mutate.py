@@ -28,6 +28,9 @@ COPIED = ("firmware", "host_tools", "boards", "tests", "pyproject.toml")
 # Tests of faults whose place another one takes in the campaign.
 TESTS = {
     **ELSEWHERE,
+    **dict.fromkeys(("HEAP_LOW", "STACK_LOW"), "tests/test_watch_board.py"),
+    **dict.fromkeys(("KERNEL_FAILED", "MEMORY_SHORT"), "tests/test_board_folder.py"),
+    "PARAMETERS_BAD": "tests/test_keeper.py",
     **dict.fromkeys(("LOAD_DUMP", "SENSOR_RANGE"), "tests/stages/test_guard.py"),
     **dict.fromkeys(
         ("FIELD_OPEN", "FIELD_SHORTED", "EXCITER_STUCK", "OVER_EXCITATION"), "tests/test_field_faults.py"

@@ -221,7 +221,7 @@ class Snapshot:
             driver.pause()
         try:
             work()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._close()
             self._head = b""
             self.stage = IDLE

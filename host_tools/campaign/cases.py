@@ -139,16 +139,8 @@ UPSET = (
     "FIELD_SHORTED",
     "PHASE_SUM",
 )
-# Faults that no machine makes, and the tests that inject them.
-ELSEWHERE = {
-    "KERNEL_FAILED": "tests/test_board_folder.py",
-    "MEMORY_SHORT": "tests/pico/test_boot.py",
-    "HEAP_LOW": "tests/test_watch_board.py",
-    "STACK_LOW": "tests/test_watch_board.py",
-    "MAIN_LOOP_FAILED": "tests/pico/test_faults.py",
-    "PERIODS_STOPPED": "tests/pico/test_faults.py",
-    "PARAMETERS_BAD": "tests/test_keeper.py",
-}
+# Faults that only a board's hardware can make, and the tests that inject them.
+ELSEWHERE = {"PERIODS_STOPPED": "tests/pico/test_faults.py"}
 
 
 def excite_by_hand(rig: Rig) -> None:

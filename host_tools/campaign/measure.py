@@ -37,7 +37,7 @@ class Row:
     field_claimed_ms: float | None
     torque_ms: float | None  # from the last edge until torque stays below 5 % of torque_max
     torque_claimed_ms: float | None
-    u_dc: float  # highest, over nominal
+    u_dc: float | None  # highest, over nominal
     shorted: bool
     ok: bool
     why: str
@@ -46,13 +46,12 @@ class Row:
         return asdict(self)
 
 
-def fall_time(rig: Rig, i_f: float, u_dc: float) -> float:
+def fall_time(settings: Mapping[str, Any], i_f: float, u_dc: float) -> float:
     """Claimed s in which the reversed exciter brings the field below 5 % of i_f_max (reference: safety).
 
     1.15 * tau_f * ln((U_f/R_f + i_f) / (U_f/R_f + 0.05*i_f_max)), with U_f = 0 for a unipolar exciter, which
     cannot reverse; a link that has sagged has less than its nominal voltage to reverse with.
     """
-    settings = rig.settings
     r_f, l_f, i_end = float(settings["R_f"]), float(settings["L_f"]), FIELD_DOWN * float(settings["i_f_max"])
     supply = float(settings["u_f_nominal"])
     if settings["exciter_from_link"]:
@@ -135,7 +134,7 @@ def judge(rig: Rig, case: Case, point: Point, rows: Rows) -> Row:
         # itself only, which is not what the formula is about.
         kicked = float(rows["i_f"][latched : latched + KICK].max())
         down = first(rows["i_f"][latched:] < FIELD_DOWN * float(settings["i_f_max"]))
-        field_claimed = 1e3 * fall_time(rig, kicked, at["u_dc"])
+        field_claimed = 1e3 * fall_time(settings, kicked, at["u_dc"])
         if down is not None:
             waited = int((rows["link_full"][latched : latched + down] == 1).sum())
             field_ms = 1e3 * t_pwm * max(0, down - 1 - waited)  # reversed from the next period on

@@ -14,6 +14,7 @@ from eesm.fault_table import FAULTS
 from host_tools.build import Linked, link_unit
 from host_tools.campaign.arming import ARMINGS, measure_arming
 from host_tools.campaign.cases import CASES
+from host_tools.campaign.firmware import run_firmware
 from host_tools.campaign.measure import Row, measure
 from host_tools.campaign.rig import POINTS, Rig
 from host_tools.units import Unit, load
@@ -48,6 +49,11 @@ def run_arming(name: str, only: tuple[str, ...]) -> list[Row]:
     return [measure_arming(unit, linked, case) for case in ARMINGS if wanted(case.fault, only)]
 
 
+def run_inside(name: str, only: tuple[str, ...]) -> list[Row]:
+    """Every case of the firmware itself."""
+    return run_firmware(linked_unit(name)[0], lambda fault: wanted(fault, only))
+
+
 def wanted(fault: str, only: tuple[str, ...]) -> bool:
     return not only or fault in only
 
@@ -71,6 +77,7 @@ def run(
             for place, point in enumerate(POINTS):
                 waiting[pool.submit(run_point, name, place, only)] = f"{name} at {point.name}"
             waiting[pool.submit(run_arming, name, only)] = f"{name}, arming and stopping"
+            waiting[pool.submit(run_inside, name, only)] = f"{name} on MicroPython"
         for done in as_completed(waiting):
             found = done.result()
             rows += found
@@ -87,10 +94,10 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
     path.write_text(json.dumps([row.as_row() for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
-def worst(values: Sequence[float | None]) -> str:
+def worst(values: Sequence[float | None], form: str = "{:.4g}") -> str:
     """The largest of the values that there are."""
     known = [value for value in values if value is not None]
-    return f"{max(known):.4g}" if known else "-"
+    return form.format(max(known)) if known else "-"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -113,7 +120,7 @@ def table(rows: Sequence[Row]) -> str:
             worst([row.measured_periods for row in group]),
             worst([row.field_ms for row in group]),
             worst([row.torque_ms for row in group]),
-            f"{max(row.u_dc for row in group):.2f}",
+            worst([row.u_dc for row in group], "{:.2f}"),
             f"{sum(row.ok for row in group)} of {len(group)}",
         )
         lines.append("| " + " | ".join(cells) + " |")
