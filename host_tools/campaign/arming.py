@@ -161,7 +161,6 @@ def measure_arming(unit: Unit, linked: Linked, case: Arming) -> Row:
         unit.name,
         "stopping" if case.stops else "arming",
         tuple(names),
-        *(None,) * 6,
         u_dc=float(np.max(rows["u_dc"])) / float(rig.settings["u_dc_nominal"]),
         shorted=bool(rows["shorted"].any()),
         ok=not why,

@@ -118,12 +118,9 @@ def judge(unit: Unit, case: Harm, names: list[str], told: dict[str, list[float]]
         measured,
         field_ms,
         field_claimed,
-        None,
-        None,
-        u_dc,
-        False,
-        not why,
-        "; ".join(why),
+        u_dc=u_dc,
+        ok=not why,
+        why="; ".join(why),
     )
 
 
@@ -170,7 +167,7 @@ def starve(unit: Unit, folder: Path) -> Row:
 def at_start(unit: Unit, fault: str, how: str, named: bool, why: list[str]) -> Row:
     """A row of a board that never drove."""
     names = (fault,) if named else ()
-    return Row(fault, how, unit.name, STARTING, names, *(None,) * 7, False, not why, "; ".join(why))
+    return Row(fault, how, unit.name, STARTING, names, ok=not why, why="; ".join(why))
 
 
 def cut_kernel(folder: Path) -> None:

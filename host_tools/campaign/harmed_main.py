@@ -21,7 +21,7 @@ SETTLED = 4000
 HEAP_LEFT = 5000  # bytes
 STACK_USED = 31000  # bytes of the 40000 that the unix port has
 
-held = [None]
+held = []
 said = {}
 
 
@@ -36,13 +36,15 @@ def say(what, driver, *values):
 
 def take_memory():
     """Hold what there is but for some kB, in ever smaller pieces: a chain, since a list would grow."""
+    chain = None
     for size in (4096, 512, 64):
         gc.collect()
         try:
             while gc.mem_free() > HEAP_LEFT + size:
-                held[0] = (held[0], bytearray(size))
+                chain = chain, bytearray(size)
         except MemoryError:
             pass
+    held.append(chain)
 
 
 def call_deep(function):

@@ -31,16 +31,16 @@ class Row:
     unit: str
     point: str
     named: tuple[str, ...]
-    claimed_periods: int | None
-    measured_periods: int | None
-    field_ms: float | None  # from the last edge until i_f < 5 % of i_f_max
-    field_claimed_ms: float | None
-    torque_ms: float | None  # from the last edge until torque stays below 5 % of torque_max
-    torque_claimed_ms: float | None
-    u_dc: float | None  # highest, over nominal
-    shorted: bool
-    ok: bool
-    why: str
+    claimed_periods: int | None = None
+    measured_periods: int | None = None
+    field_ms: float | None = None  # from the last edge until i_f < 5 % of i_f_max
+    field_claimed_ms: float | None = None
+    torque_ms: float | None = None  # from the last edge until torque stays below 5 % of torque_max
+    torque_claimed_ms: float | None = None
+    u_dc: float | None = None  # highest, over nominal
+    shorted: bool = False
+    ok: bool = False
+    why: str = ""
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
