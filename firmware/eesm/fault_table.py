@@ -354,7 +354,7 @@ _ROWS = (
         "PHASE_UNBALANCE",
         "the currents of the phases differ although a machine's are alike: a sensor's gain has "
         "drifted, or a phase is open",
-        "8 % of the current turn backwards, measured or by the voltages it takes, the same way in three "
+        "8 % of the current turn backwards, measured or by the voltages it takes, in the mean of four "
         "windows of 4 electrical turns; from 10 % of i_max and 2 % of w_m_max, in no transient",
         MAIN_LOOP,
         30000,
