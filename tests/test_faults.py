@@ -20,6 +20,7 @@ from eesm import (
 from eesm.fault_table import FAULTS
 from eesm.stages import average, derate
 from eesm.table import Q15_MAX, signals_of
+from tests import mutate
 
 FIRMWARE = Path(str(faults.__file__)).parent.parent
 
@@ -77,3 +78,15 @@ def test_constants_repeated_for_the_board_agree_with_the_signal_table():
 def test_words_name_their_faults():
     word = faults.bit_of("FIELD_OPEN") | faults.bit_of("OVERSPEED")
     assert faults.names_of(word) == ["OVERSPEED", "FIELD_OPEN"]
+
+
+@pytest.mark.parametrize("name", faults.NAMES)
+def test_every_fault_can_be_taken_out_by_make_mutate(name):
+    for file, text in mutate.removals(name):
+        compile(text, file, "exec")
+
+
+def test_every_other_protection_can_be_taken_out_by_make_mutate():
+    for _, file, old, new, tests in mutate.OTHERS:
+        compile(mutate.replaced(file, old, new), file, "exec")
+        assert (mutate.ROOT / tests).is_file()
