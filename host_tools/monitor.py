@@ -23,6 +23,7 @@ from host_tools.link_errors import DriveError
 
 RATE = 50.0  # rows a second
 PAST = 240  # rows in a sparkline, about 5 s
+SAFETY = ("field still up, wait", "safe: field down")
 AGAIN = 0.5  # s between two looks for a drive that is gone
 SIGNALS = ("w_e", "torque", "i_d", "i_q", "i_f", "u_dc")
 # Tile: title, format, and the value of a row.
@@ -153,7 +154,8 @@ class Monitor(App[int]):
                 if batch or events:
                     quiet_since = time.monotonic()
                     values = [[value(row, drive.bases) for row in batch] for *_, value in TILES]
-                    self.call_from_thread(self.show, state, values, events)
+                    said = state if state != "fault" else f"fault   {SAFETY[drive.status().safe]}"
+                    self.call_from_thread(self.show, said, values, events)
                 elif time.monotonic() - quiet_since > 1.0:
                     state = drive.state  # raises when nobody answers any more
 
@@ -162,7 +164,7 @@ class Monitor(App[int]):
         bar = self.query_one("#state", Static)
         unit = self.drive.identity.unit if self.drive else ""
         bar.update(f"unit {unit}   {state}")
-        bar.set_classes(state if state in ("running", "fault") else "")
+        bar.set_classes(state.split()[0] if state.startswith(("running", "fault")) else "")
         for (name, *_), column in zip(TILES, values, strict=True):
             if column:
                 self.query_one(f"#tile-{name}", Tile).take(column)

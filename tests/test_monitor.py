@@ -100,6 +100,7 @@ def test_a_drive_that_was_killed_is_found_again_and_a_fault_is_told_with_its_rem
                 await press(app, "A")
                 await until(pilot, lambda: "fault" in state(app))
                 await until(pilot, lambda: "remedy:" in words(app))
+                await until(pilot, lambda: "safe: field down" in state(app))
                 await leave(pilot, app)
 
     asyncio.run(use())
