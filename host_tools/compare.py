@@ -15,7 +15,7 @@ from typing import Any
 from eesm.parameters import SETTINGS
 from host_tools import plot
 from host_tools.errors import UsageError
-from host_tools.files import replacing
+from host_tools.files import named, replacing
 from host_tools.log import UNITS, Array, Run, derive
 from host_tools.page import cards, figure, number, page, table
 from host_tools.parameter_file import differences
@@ -164,7 +164,7 @@ def html(found: Comparison) -> str:
 def write(found: Comparison, path: str | Path) -> list[Path]:
     """Write `path` as .html and the picture as .png beside it."""
     path = Path(path)
-    drawn, picture = draw(found), path.with_suffix(".png")
+    drawn, picture = draw(found), named(path, ".png")
     with replacing(path) as temporary:
         temporary.write_text(html(found), encoding="utf-8")
     with replacing(picture) as temporary:

@@ -13,6 +13,7 @@ NO_DEVICE = 3  # no drive, several drives, port busy or not allowed
 REFUSED = 4  # the drive refuses the command in its present state
 LINK_LOST = 5  # the link broke or does not answer
 MISSING = 6  # a package, interpreter or compiler is missing
+BROKEN = 70  # this computer or these tools failed (EX_SOFTWARE of sysexits.h)
 INTERRUPTED = 130  # Ctrl-C, after the drive was stopped in order
 
 MEANINGS = {
@@ -23,6 +24,7 @@ MEANINGS = {
     REFUSED: "the drive refuses the command in its present state",
     LINK_LOST: "the link broke or does not answer",
     MISSING: "a package or program is missing",
+    BROKEN: "this computer failed, as a full disk does, or these tools have an error",
     INTERRUPTED: "cut short by Ctrl-C, after the drive was stopped in order",
 }
 

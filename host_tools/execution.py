@@ -14,6 +14,7 @@ from typing import Any
 
 from host_tools import log
 from host_tools.errors import FAILED, INTERRUPTED, OK
+from host_tools.files import require_writable
 from host_tools.runner import Bench, Outcome, Progress, Runner
 from host_tools.scenario import Scenario
 
@@ -47,12 +48,12 @@ def execute(
     """Run a scenario and write run.eesmlog, run.parquet, run.csv, report.png, .html and summary.json.
 
     `facts` about the bench go into the summary. What was logged is written in every case; a broken link is
-    raised again after that.
+    raised again after that. Raises UsageError when `folder` cannot be written to.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tell = on_write or (lambda name: None)
     raw = folder / "run.eesmlog"
+    require_writable(raw)
     # What an earlier run left must not pass for this one's.
     for name in ("summary.json", "run.parquet", "run.csv", "report.png", "report.html"):
         (folder / name).unlink(missing_ok=True)

@@ -6,11 +6,14 @@ so that a stop waits for nothing.
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rich.markup import escape
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Grid, Vertical
@@ -93,6 +96,7 @@ class Monitor(App[int]):
         Binding("c", "clear_faults", "Clear faults"),
         Binding("escape", "drop", "Cancel", show=False),
         Binding("q", "quit_in_order", "Quit"),
+        Binding("ctrl+c,ctrl+q", "quit_in_order", show=False, priority=True),
     ]
 
     def __init__(self, port: str | None = None, unit: str | None = None) -> None:
@@ -113,6 +117,7 @@ class Monitor(App[int]):
 
     def on_mount(self) -> None:
         self.query_one(RichLog).can_focus = False
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.action_quit_in_order)
         self.run_worker(self.follow, thread=True, group="follow")
 
     # --- following, in a thread of its own --------------------------------------------------------------
@@ -170,19 +175,19 @@ class Monitor(App[int]):
                 self.query_one(f"#tile-{name}", Tile).take(column)
         for event in events:
             if event.kind != "state":
-                self.say(f"{event.kind}: {event.text}")
+                self.say(f"{event.kind}: {escape(event.text)}")
 
     def show_lost(self, error: ToolError) -> None:
         """The drive is away."""
         bar = self.query_one("#state", Static)
-        bar.update(f"{error.message.splitlines()[0]}   next: {error.hint}")
+        bar.update(escape(f"{error.message.splitlines()[0]}   next: {error.hint}"))
         bar.set_classes("lost")
 
     def tell_faults(self, faults: Any) -> None:
         """What happened and what to do."""
         for fault in faults:
-            self.say(f"[bold red]{fault.name}[/]  {fault.text}")
-            self.say(f"    {fault.cause}; remedy: {fault.remedy}, then c")
+            self.say(f"[bold red]{fault.name}[/]  {escape(fault.text)}")
+            self.say(escape(f"    {fault.cause}; remedy: {fault.remedy}, then c"))
 
     def say(self, text: str) -> None:
         """A line below the tiles."""
@@ -201,7 +206,7 @@ class Monitor(App[int]):
                 act(drive)
             except ToolError as error:
                 text = f"{what}: {error.message}" + (f"   next: {error.hint}" if error.hint else "")
-                self.call_from_thread(self.say, f"[yellow]{text}[/]")
+                self.call_from_thread(self.say, f"[yellow]{escape(text)}[/]")
 
         self.run_worker(run, thread=True, group=what)
 
@@ -234,7 +239,11 @@ class Monitor(App[int]):
         self.action_drop()
         if not said.value:
             return
-        value = float(said.value)
+        try:
+            value = float(said.value)
+        except ValueError:
+            self.say(f"[yellow]{self._asked}: {escape(repr(said.value))} is no number[/]")
+            return
         if self._asked == "speed":
             self.command(f"speed {value:g}", lambda drive: drive.set_speed(value * RPM))
         else:

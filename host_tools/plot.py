@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.errors import MissingExtra, UsageError
+from host_tools.files import replacing, require_writable
 from host_tools.log import UNITS, Array, Run, derive
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -56,6 +57,8 @@ class Pane:
     lines: tuple[Line, ...]
     energy: bool = False  # fill where power comes back, and say how much
 
+
+PICTURES = (".png", ".svg", ".pdf")
 
 PANES = (
     Pane(
@@ -150,12 +153,21 @@ def figure(run: Run, names: Sequence[str] = ()) -> Any:
 def write(run: Run, path: str | Path, names: Sequence[str] = ()) -> Path:
     """Write .png, .svg or .pdf."""
     path = Path(path)
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"Cannot write {path}: its name has to end in .png, .svg or .pdf.")
+    require_picture(path)
     drawn = figure(run, names)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(drawn, path, path.suffix[1:])
+    with replacing(path) as temporary:
+        save(drawn, temporary, path.suffix[1:])
     return path
+
+
+def require_picture(path: Path) -> None:
+    """UsageError when no picture can be written there."""
+    if path.suffix not in PICTURES:
+        raise UsageError(
+            f"Cannot write {path}: its name has to end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.",
+            f"give {path}.png",
+        )
+    require_writable(path)
 
 
 def svg(run: Run, names: Sequence[str] = ()) -> str:

@@ -18,6 +18,7 @@ from eesm.drive import RPM, STATES
 from eesm.fault_table import FAULTS
 from eesm.snapshot import CRC_SIZE, FORMAT, HEAD, HEAD_SIZE, MAGIC
 from host_tools.errors import ToolError
+from host_tools.files import replacing
 from host_tools.schema import Schema
 
 if TYPE_CHECKING:
@@ -156,9 +157,9 @@ def write(drive: Drive, found: Snapshot, folder: Path) -> list[Path]:
 
     Raises MissingExtra when packages for the capture are missing; fault.json is there then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "fault.json"]
-    paths[0].write_text(json.dumps(as_json(found), indent=1) + "\n")
+    with replacing(paths[0]) as temporary:
+        temporary.write_text(json.dumps(as_json(found), indent=1) + "\n")
     if found.capture is None:
         return paths
     from host_tools import log, plot

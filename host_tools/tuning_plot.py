@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from host_tools.errors import MissingExtra
+from host_tools.files import replacing
 from host_tools.frequency import transform
 from host_tools.plot import BLUE, GREY, INK, VERMILION
 from host_tools.tuning import Result
@@ -27,7 +28,8 @@ def draw(results: Sequence[Result], path: Path) -> None:
         draw_one(ax, result)
     for ax in axes[len(results) :]:
         ax.set_visible(False)
-    figure.savefig(path, dpi=130)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=130)
 
 
 def draw_one(ax, result: Result) -> None:
@@ -76,7 +78,8 @@ def draw_bode(results: Sequence[Result], path: Path) -> None:
     axes = figure.subplots(2, len(results), squeeze=False, sharex="col")
     for (magnitude, phase), result in zip(axes.T, results, strict=True):
         draw_loop(magnitude, phase, result)
-    figure.savefig(path, dpi=130)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=130)
 
 
 def draw_loop(magnitude, phase, result: Result) -> None:

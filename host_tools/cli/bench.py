@@ -11,6 +11,13 @@ from typing import Any
 import click
 
 from eesm.drive import RPM
+from host_tools.cli.completion import (
+    offer_boards,
+    offer_scenarios,
+    offer_units,
+    offer_virtual_faults,
+    virtual_faults,
+)
 from host_tools.cli.shared import console, kernel_option
 
 # On which a unit can be driven without hardware.
@@ -18,8 +25,20 @@ BOARDS = ("virtual", "rpi_pico", "rpi_pico_spi")
 
 
 @click.command(short_help="Boot the firmware on MicroPython, drive, report.")
-@click.option("--unit", default="a", show_default=True, help="Drive unit: a name in boards/units, or a file.")
-@click.option("--scenario", default="demo", show_default=True, help="Scenario: a name, or a .toml file.")
+@click.option(
+    "--unit",
+    default="a",
+    show_default=True,
+    shell_complete=offer_units,
+    help="Drive unit: a name in boards/units, or a file.",
+)
+@click.option(
+    "--scenario",
+    default="demo",
+    show_default=True,
+    shell_complete=offer_scenarios,
+    help="Scenario: a name, or a .toml file.",
+)
 @click.option(
     "-o",
     "--out",
@@ -70,8 +89,14 @@ def demo(unit: str, scenario: str, out: Path | None, board: str, seed: int, fast
 
 
 @click.command(short_help="The same scenario in one process, much faster.")
-@click.argument("scenario", default="demo")
-@click.option("--unit", default="a", show_default=True, help="Drive unit: a name in boards/units, or a file.")
+@click.argument("scenario", default="demo", shell_complete=offer_scenarios)
+@click.option(
+    "--unit",
+    default="a",
+    show_default=True,
+    shell_complete=offer_units,
+    help="Drive unit: a name in boards/units, or a file.",
+)
 @click.option(
     "-o",
     "--out",
@@ -81,7 +106,12 @@ def demo(unit: str, scenario: str, out: Path | None, board: str, seed: int, fast
     metavar="DIR",
 )
 @click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
-@click.option("--board", metavar="BOARD", help="Another board than the unit's: a name in boards, or a file.")
+@click.option(
+    "--board",
+    metavar="BOARD",
+    shell_complete=offer_boards,
+    help="Another board than the unit's: a name in boards, or a file.",
+)
 def simulate(scenario: str, unit: str, out: Path, seed: int, board: str | None) -> int:
     """Run a scenario on the simulation: the linked kernel and the machine in one process.
 
@@ -128,10 +158,21 @@ def run_simulated(
 
 
 @click.command(short_help="Keep a virtual drive running to play with.")
-@click.option("--unit", default="a", show_default=True, help="Drive unit: a name in boards/units, or a file.")
+@click.option(
+    "--unit",
+    default="a",
+    show_default=True,
+    shell_complete=offer_units,
+    help="Drive unit: a name in boards/units, or a file.",
+)
 @click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
 @click.option(
-    "--fault", "faults", multiple=True, metavar="NAME", help="What is wrong with it; may be repeated."
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=offer_virtual_faults,
+    help="What is wrong with it; may be repeated.",
 )
 @click.option("--fast", is_flag=True, help="Time passes only when a client advances it.")
 @click.option(
@@ -180,6 +221,7 @@ def virtual(
       eesm virtual --unit a
       eesm speed 1000 --arm --for 5 --log spin
     """
+    require_faults(faults)
     if board != "virtual":
         if store is not None:
             from host_tools.errors import UsageError
@@ -202,6 +244,20 @@ def virtual(
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def require_faults(names: tuple[str, ...]) -> None:
+    """UsageError for what no virtual drive can have; a name may be several with commas between."""
+    from difflib import get_close_matches
+
+    from host_tools.errors import UsageError
+
+    known = virtual_faults()
+    for name in ",".join(names).split(",") if names else ():
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"--fault {near[0]}" if near else f"choose from {', '.join(known)}"
+            raise UsageError(f"No fault of a virtual drive is called {name!r}.", hint)
 
 
 def _keep_pico(
@@ -229,7 +285,7 @@ def _keep_pico(
 
 
 @click.command(short_help="Link a unit and lay out what its board holds.")
-@click.argument("unit", default="a")
+@click.argument("unit", default="a", shell_complete=offer_units)
 @click.option(
     "-o",
     "--out",
@@ -237,7 +293,12 @@ def _keep_pico(
     metavar="DIR",
     help="Default: build/units/UNIT, UNIT-BOARD or UNIT-BOARD-KERNEL.",
 )
-@click.option("--board", metavar="BOARD", help="Another board than the unit's: a name in boards, or a file.")
+@click.option(
+    "--board",
+    metavar="BOARD",
+    shell_complete=offer_boards,
+    help="Another board than the unit's: a name in boards, or a file.",
+)
 @kernel_option
 @click.option("--report", is_flag=True, help="Size and cost of each stage of the linked kernel.")
 def build(unit: str, out: Path | None, board: str | None, kernel: str, report: bool) -> int:
@@ -282,7 +343,9 @@ class _Progress:
         self._begun: list[str] = []
 
     def tell(self, text: str) -> None:
-        self._shown.print(f"[dim]{text}[/]")
+        from rich.markup import escape
+
+        self._shown.print(f"[dim]{escape(text)}[/]")
 
     @contextmanager
     def show(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -297,7 +360,10 @@ class _Progress:
     def on_progress(self, at: Any) -> None:
         if at.phase.name not in self._begun:
             self._begun.append(at.phase.name)
-            self._shown.print(f"[bold cyan]{at.number}/{self._phases}[/] {at.phase.say or at.phase.name}")
+            from rich.markup import escape
+
+            said = escape(at.phase.say or at.phase.name)
+            self._shown.print(f"[bold cyan]{at.number}/{self._phases}[/] {said}")
         shown_values = "  ".join(
             f"{name} {at.values[key] * factor:.4g} {unit}"
             for name, key, factor, unit in (
@@ -362,8 +428,17 @@ def print_result(shown: Any, result: Any) -> None:
     for reason in summary["reasons"]:
         shown.print(f"[bold red]✗[/] {escape(reason)}")
     if summary["ok"]:
-        shown.print(f"[bold green]✓[/] all {len(summary['expectations'])} expectations hold")
-    shown.print(f"See {result.folder / 'report.html'}")
+        shown.print(f"[bold green]✓[/] {expectations_text(len(summary['expectations']))}")
+    page = result.folder / "report.html"
+    if page.exists():
+        shown.print(f"See {escape(str(page))}")
+
+
+def expectations_text(count: int) -> str:
+    """What holds."""
+    if count > 1:
+        return f"all {count} expectations hold"
+    return "its one expectation holds" if count else "it ran to its end; no expectation was set"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from typing import Any
 
 import click
 
-from host_tools.errors import INTERRUPTED, MEANINGS, USAGE, ToolError
+from host_tools.errors import BROKEN, INTERRUPTED, MEANINGS, OK, USAGE, ToolError
 
 # Section, name, module, what the list says.  The list needs no module, so `eesm --help` is quick.
 COMMANDS = (
@@ -79,6 +81,14 @@ class Commands(click.Group):
             raise click.UsageError(f"There is no command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has enough, as `head` in a pipe; click would call that an error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in dict.fromkeys(section for section, *_ in COMMANDS):
             with formatter.section(section):
@@ -132,10 +142,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         complain("Interrupted.")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `eesm params | head`.
-        sys.stderr.close()
-        return 0
+    except OSError as error:
+        if "--traceback" in given:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}.", "look for room and permissions where it writes")
+        return BROKEN
+    except Exception as error:
+        if "--traceback" in given:
+            raise
+        complain(
+            f"An error in these tools, {type(error).__name__}: {error}",
+            f"eesm --traceback {shlex.join(given)}   shows where; please report it",
+        )
+        return BROKEN
 
 
 def complain(message: str, hint: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from host_tools.cli.completion import offer_faults
 from host_tools.cli.shared import connect, drive_options
 from host_tools.errors import FAILED, OK, UsageError
 
@@ -117,7 +118,7 @@ def tell(report: FaultReport, as_json: bool, cleared: bool) -> None:
 
 
 @faults.command(short_help="What a fault means and what to do; no drive is needed.")
-@click.argument("fault", required=False, metavar="[N|NAME]")
+@click.argument("fault", required=False, metavar="[N|NAME]", shell_complete=offer_faults)
 @json_option
 @click.pass_context
 def explain(ctx: click.Context, fault: str | None, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from host_tools.cli.completion import offer_boards, offer_ports, offer_units
 from host_tools.cli.shared import console, kernel_option
 from host_tools.devices import Device
 from host_tools.errors import OK, ToolError, UsageError
@@ -17,10 +18,22 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Put a unit's software onto a board and start it.")
-@click.argument("unit", default="a", metavar="[UNIT]")
-@click.option("--board", default="rpi_pico", show_default=True, help="The board, a folder in boards/.")
+@click.argument("unit", default="a", metavar="[UNIT]", shell_complete=offer_units)
+@click.option(
+    "--board",
+    default="rpi_pico",
+    show_default=True,
+    shell_complete=offer_boards,
+    help="The board, a folder in boards/.",
+)
 @kernel_option
-@click.option("-p", "--port", metavar="PORT", help="Serial port; default: the only board there is.")
+@click.option(
+    "-p",
+    "--port",
+    metavar="PORT",
+    shell_complete=offer_ports,
+    help="Serial port; default: the only board there is.",
+)
 @click.option(
     "--uf2", type=PATH, envvar="UF2", metavar="FILE", help="MicroPython, for a board in BOOTSEL mode."
 )

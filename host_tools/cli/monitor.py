@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from host_tools.cli.shared import drive_options
-from host_tools.errors import OK, MissingExtra
+from host_tools.errors import OK, MissingExtra, UsageError
 
 
 @click.command(short_help="A drive at a glance in the terminal, with a stop key.")
@@ -25,5 +27,7 @@ def monitor(port: str | None, unit: str | None) -> int:
         from host_tools.monitor import Monitor
     except ModuleNotFoundError:
         raise MissingExtra("textual", "monitor", "eesm monitor") from None
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("eesm monitor needs a terminal, to read keys from and to draw on.", "eesm connect")
     choose_device(port, unit)  # none, or several: said here, and not by an empty screen
     return Monitor(port, unit).run() or OK

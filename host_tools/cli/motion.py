@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eesm.drive import RPM
-from host_tools.cli.shared import Session, connect, console, drive_options, motion_options, session
+from host_tools.cli.shared import FINITE, Session, connect, console, drive_options, motion_options, session
 from host_tools.errors import FAILED, OK, REFUSED, ToolError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def arm(port: str | None, unit: str | None, seconds: float | None, log_file: Pat
 
 
 @click.command(short_help="Run at a speed.", context_settings=NUMBERS)
-@click.argument("rpm", type=float)
+@click.argument("rpm", type=FINITE)
 @arm_option
 @drive_options
 @motion_options
@@ -65,7 +65,7 @@ def speed(
 
 
 @click.command(short_help="Run with a torque.", context_settings=NUMBERS)
-@click.argument("newton_metres", type=float)
+@click.argument("newton_metres", type=FINITE)
 @arm_option
 @drive_options
 @motion_options
@@ -88,9 +88,9 @@ def torque(
 
 
 @click.command(short_help="Impose i_d, i_q and i_f, for bench work.", context_settings=NUMBERS)
-@click.argument("i_d", type=float)
-@click.argument("i_q", type=float)
-@click.argument("i_f", type=float)
+@click.argument("i_d", type=FINITE)
+@click.argument("i_q", type=FINITE)
+@click.argument("i_f", type=FINITE)
 @arm_option
 @drive_options
 @motion_options

@@ -13,6 +13,7 @@ import click
 from host_tools.cli.completion import offer_parameters
 from host_tools.cli.shared import connect, drive_options
 from host_tools.errors import FAILED, OK, REFUSED, ToolError, UsageError
+from host_tools.files import require_new, require_writable
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -205,8 +206,9 @@ def save(file: Path, port: str | None, unit: str | None, force: bool) -> int:
     from host_tools import parameter_file
     from host_tools.execution import version
 
-    if file.exists() and not force:
-        raise UsageError(f"{file} is there already.", "give another name, or --force")
+    if not force:
+        require_new(file)
+    require_writable(file)
     with connect(port, unit) as drive:
         values = drive.settings()
         parameter_file.write(file, values, drive.identity, tools=version())

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from host_tools.cli.shared import connect, console, drive_options, finish_log
+from host_tools.cli.completion import offer_forms, offer_signals
+from host_tools.cli.shared import FINITE, POSITIVE, connect, console, drive_options, finish_log
 from host_tools.errors import INTERRUPTED, OK, UsageError
+from host_tools.files import named, require_new, require_writable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For scripts.")
+force_option = click.option("--force", is_flag=True, help="Write over files that are there.")
 
 
 @click.command(short_help="Stream signals into a file that survives anything.")
-@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...", shell_complete=offer_signals)
 @drive_options
-@click.option("--rate", default=1000.0, show_default=True, metavar="HZ", help="Rows a second.")
-@click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds."
-)
+@click.option("--rate", type=FINITE, default=1000.0, show_default=True, metavar="HZ", help="Rows a second.")
+@click.option("--for", "seconds", type=POSITIVE, metavar="S", help="End after S seconds.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: logs/DATE.eesmlog."
 )
+@force_option
 def log(
     signals: tuple[str, ...],
     port: str | None,
@@ -32,6 +35,7 @@ def log(
     rate: float,
     seconds: float | None,
     out: Path | None,
+    force: bool,
 ) -> int:
     """Stream up to 15 signals into FILE.eesmlog until Ctrl-C or for S seconds, then write FILE.parquet and
     FILE.csv with units and identity. Without signals: speed, torque, currents, voltages and references.
@@ -49,7 +53,10 @@ def log(
     from host_tools.log import Writer, describe
     from host_tools.scenario import SIGNALS
 
-    out = (out or Path("logs") / time.strftime("%Y%m%d-%H%M%S")).with_suffix(".eesmlog")
+    out = named(out or Path("logs") / time.strftime("%Y%m%d-%H%M%S"), ".eesmlog")
+    if not force:
+        require_new(out)
+    require_writable(out)
     shown = console()
     code = OK
     with connect(port, unit) as drive:
@@ -58,7 +65,7 @@ def log(
         rows = drive.stream(names, rate)
         with Writer(out, describe(drive, tools=version())) as writer:
             writer.begin(rows)
-            shown.print(f"Logging {len(names)} signals at {rows.rate_hz:g} Hz to {out}; Ctrl-C ends it.")
+            shown.print(f"Logging {signals_text(names)} at {rows.rate_hz:g} Hz to {out}; Ctrl-C ends it.")
             start = time.monotonic()
             passed = 0.0
             try:
@@ -88,33 +95,42 @@ def log(
     return code
 
 
-@click.command(
-    short_help="Record every PWM period around a trigger.", context_settings={"ignore_unknown_options": True}
-)
-@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+def signals_text(names: Sequence[str]) -> str:
+    """How many, or which one."""
+    return names[0] if len(names) == 1 else f"{len(names)} signals"
+
+
+@click.command(short_help="Record every PWM period around a trigger.")
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...", shell_complete=offer_signals)
 @drive_options
 @click.option(
-    "--trigger", metavar="SIGNAL", help="Signal whose crossing of --level triggers; default: at once."
+    "--trigger",
+    metavar="SIGNAL",
+    shell_complete=offer_signals,
+    help="Signal whose crossing of --level triggers; default: at once.",
 )
-@click.option("--level", default=0.0, show_default=True, help="In the trigger's unit.")
+@click.option("--level", type=FINITE, metavar="X", help="In the trigger's unit.  [default: 0]")
 @click.option(
     "--edge", type=click.Choice(["rising", "falling", "fault", "now"]), help="Default: rising, or now."
 )
 @click.option("--pre", default=128, show_default=True, help="Rows kept from before the trigger, of 512.")
-@click.option("--rate", type=float, metavar="HZ", help="Rows a second; default: the PWM frequency.")
-@click.option("--wait", "timeout", default=10.0, show_default=True, help="Seconds to wait for the trigger.")
+@click.option("--rate", type=FINITE, metavar="HZ", help="Rows a second; default: the PWM frequency.")
+@click.option(
+    "--wait", "timeout", type=POSITIVE, default=10.0, show_default=True, metavar="S", help="For the trigger."
+)
 @click.option("--arm", "arming", is_flag=True, help="Arm the drive first.")
-@click.option("--speed", type=float, metavar="RPM", help="With --arm: command it once the capture waits.")
-@click.option("--torque", type=float, metavar="NM", help="With --arm: command it once the capture waits.")
+@click.option("--speed", type=FINITE, metavar="RPM", help="With --arm: command it once the capture waits.")
+@click.option("--torque", type=FINITE, metavar="NM", help="With --arm: command it once the capture waits.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: logs/capture-DATE."
 )
+@force_option
 def capture(
     signals: tuple[str, ...],
     port: str | None,
     unit: str | None,
     trigger: str | None,
-    level: float,
+    level: float | None,
     edge: str | None,
     pre: int,
     rate: float | None,
@@ -123,6 +139,7 @@ def capture(
     speed: float | None,
     torque: float | None,
     out: Path | None,
+    force: bool,
 ) -> int:
     """Record up to 8 signals, 512 rows around a trigger, and write FILE.parquet, .csv and .png.
 
@@ -133,12 +150,21 @@ def capture(
     from host_tools import log as logs
     from host_tools import plot as plots
 
+    names = signals or ("i_a", "i_b", "i_d", "i_q", "i_f", "u_d", "u_q", "u_f")
     if (speed is not None or torque is not None) and not arming:
         raise UsageError("--speed and --torque command a drive that is armed.", "add --arm")
     if speed is not None and torque is not None:
-        raise UsageError("Give --speed or --torque, not both.")
-    names = signals or ("i_a", "i_b", "i_d", "i_q", "i_f", "u_d", "u_q", "u_f")
+        raise UsageError("Give --speed or --torque, not both.", "leave one out")
+    if trigger is None and (level is not None or edge in ("rising", "falling")):
+        given = f"--edge {edge}" if level is None else f"--level {level:g}"
+        raise UsageError(f"{given} needs a signal to look at.", f"add --trigger SIGNAL, such as {names[0]}")
+    if trigger is not None and edge in ("fault", "now"):
+        raise UsageError(f"--edge {edge} looks at no signal.", "leave --trigger out, or give another --edge")
     out = out or Path("logs") / time.strftime("capture-%Y%m%d-%H%M%S")
+    files = [named(out, ending) for ending in (".parquet", ".csv", ".png")]
+    if not force:
+        require_new(*files)
+    require_writable(files[0])
     shown = console()
     with connect(port, unit) as drive:
         for name in (*names, *([trigger] if trigger else [])):
@@ -157,7 +183,7 @@ def capture(
             taken = drive.capture(
                 names,
                 trigger=trigger,
-                level=level,
+                level=level or 0.0,
                 edge=edge,
                 pre=pre,
                 rate_hz=rate,
@@ -166,9 +192,9 @@ def capture(
             )
         run = logs.from_capture(drive, taken)
     paths = [
-        logs.write_parquet(run, out.with_suffix(".parquet")),
-        logs.write_csv(run, out.with_suffix(".csv")),
-        plots.write(run, out.with_suffix(".png"), names),
+        logs.write_parquet(run, files[0]),
+        logs.write_csv(run, files[1]),
+        plots.write(run, files[2], names),
     ]
     shown.print(
         f"{len(run)} rows from {taken.times[0] * 1e3:g} to {taken.times[-1] * 1e3:g} ms around "
@@ -180,7 +206,13 @@ def capture(
 @click.command(short_help="Write a log as Parquet, CSV or MDF4.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "forms", default="parquet,csv", show_default=True, metavar="FORMS", help="Of parquet, csv, mdf4."
+    "--to",
+    "forms",
+    default="parquet,csv",
+    show_default=True,
+    metavar="FORMS",
+    shell_complete=offer_forms,
+    help="Of parquet, csv, mdf4.",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="NAME", help="Instead of FILE's name and folder."
@@ -197,6 +229,8 @@ def convert(file: Path, forms: str, out: Path | None, as_json: bool) -> int:
     from host_tools import log as logs
 
     wanted = [form.strip() for form in forms.split(",") if form.strip()]
+    if not wanted:
+        raise UsageError("There is no form to write.", f"choose from {', '.join(logs.FORMS)}")
     run = logs.read(file)
     files = logs.convert(file, run, wanted, out)
     say_kept(run, [str(path) for path in files], as_json)
@@ -208,8 +242,9 @@ def convert(file: Path, forms: str, out: Path | None, as_json: bool) -> int:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.repaired.eesmlog."
 )
+@force_option
 @json_option
-def repair(file: Path, out: Path | None, as_json: bool) -> int:
+def repair(file: Path, out: Path | None, force: bool, as_json: bool) -> int:
     """Write a new raw log with every record of FILE that is whole, and say what is lost. FILE stays as it is.
 
     \b
@@ -218,6 +253,9 @@ def repair(file: Path, out: Path | None, as_json: bool) -> int:
     """
     from host_tools import log as logs
 
+    # What a repair made is made again; what a name was given to may be anything.
+    if out is not None and not force and out.resolve() != file.resolve():
+        require_new(out)
     out = out or file.with_name(file.name.removesuffix(".eesmlog") + ".repaired.eesmlog")
     if out.resolve() == file.resolve():
         raise UsageError("The repaired log must not take the place of the damaged one.", "give another --out")
@@ -252,7 +290,7 @@ def say_kept(run: Any, files: list[str], as_json: bool) -> None:
 
 @click.command(short_help="Draw a log.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...", shell_complete=offer_signals)
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="IMAGE", help=".png, .svg or .pdf.")
 def plot(file: Path, signals: tuple[str, ...], out: Path | None) -> int:
     """Draw a log (.eesmlog or .parquet): speed, torque, currents, voltages and power over device time, or
@@ -266,7 +304,7 @@ def plot(file: Path, signals: tuple[str, ...], out: Path | None) -> int:
     from host_tools import plot as plots
 
     run: Any = logs.read(file)
-    click.echo(str(plots.write(run, out or file.with_suffix(".png"), signals)))
+    click.echo(str(plots.write(run, out or named(file, ".png"), signals)))
     return OK
 
 
@@ -285,15 +323,21 @@ def report(file: Path, out: Path | None) -> int:
     from host_tools import report as reports
 
     run = logs.read(file)
-    click.echo(str(reports.write(run, reports.summary_of(run), out or file.with_suffix(".html"))))
+    click.echo(str(reports.write(run, reports.summary_of(run), out or named(file, ".html"))))
     return OK
 
 
 @click.command(short_help="Lay two logs over each other.")
 @click.argument("first", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("second", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("signals", nargs=-1, metavar="[SIGNAL]...")
-@click.option("--align", metavar="SIGNAL", default="", help="Shift SECOND so that this signal fits best.")
+@click.argument("signals", nargs=-1, metavar="[SIGNAL]...", shell_complete=offer_signals)
+@click.option(
+    "--align",
+    metavar="SIGNAL",
+    default="",
+    shell_complete=offer_signals,
+    help="Shift SECOND so that this signal fits best.",
+)
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Default: compare.html.")
 @json_option
 def compare(
@@ -312,7 +356,7 @@ def compare(
     stems = (first.stem, second.stem)
     labels = stems if stems[0] != stems[1] else (str(first), str(second))
     found = comparing.compare(logs.read(first), logs.read(second), signals, align, labels)
-    files = comparing.write(found, (out or Path("compare")).with_suffix(".html"))
+    files = comparing.write(found, named(out or Path("compare"), ".html"))
     if as_json:
         facts = {"files": [str(file) for file in files], "shift_s": found.shift}
         click.echo(json.dumps({**facts, "figures": comparing.figures(found)}, indent=1))

@@ -9,21 +9,25 @@ from typing import Any
 import click
 
 from host_tools.cli.bench import print_result, run_simulated, show_progress
+from host_tools.cli.completion import offer_benches, offer_scenarios, offer_units
 from host_tools.errors import OK, UsageError
 
 
 @click.command(short_help="Run a scenario on any bench: pass or fail, and a report.")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=offer_scenarios)
 @click.option(
     "--on",
     "bench",
     default="simulate",
     show_default=True,
     metavar="BENCH",
+    shell_complete=offer_benches,
     help="simulate, virtual, rpi_pico, a port, or drive: the only drive there is.",
 )
 @click.option(
-    "--unit", help="Drive unit of a bench without hardware (default a), or of the drive to look for."
+    "--unit",
+    shell_complete=offer_units,
+    help="Drive unit of a bench without hardware (default a), or of the drive to look for.",
 )
 @click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
 @click.option(

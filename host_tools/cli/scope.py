@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from host_tools.cli.completion import offer_units
 from host_tools.cli.shared import connect, console, drive_options
 from host_tools.errors import OK, MissingExtra, UsageError
 
@@ -33,7 +34,12 @@ NEEDS = ("starlette", "uvicorn", "websockets", "numpy", "pyarrow")
     metavar="FOLDER",
     help="Where recordings go.",
 )
-@click.option("--virtual", metavar="UNIT", help="Start a virtual drive of this unit to look at.")
+@click.option(
+    "--virtual",
+    metavar="UNIT",
+    shell_complete=offer_units,
+    help="Start a virtual drive of this unit to look at.",
+)
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
 def scope(
     port: str | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from eesm.cyclic import MASK
 from eesm.drive import RPM
 from host_tools.cli.completion import offer_ports, offer_units
 from host_tools.errors import FAILED, INTERRUPTED, OK, ToolError
+from host_tools.files import named, require_new, require_writable
 
 if TYPE_CHECKING:
     from host_tools.client import Drive
@@ -21,6 +23,22 @@ if TYPE_CHECKING:
 SHOWN = ("w_e", "torque", "i_d", "i_q", "i_f", "u_dc")  # the live line
 SHOWN_RATE = 50.0
 SILENCE = 10.0  # s of this computer without a row: an emulated board on a busy computer is slow
+
+
+class Finite(click.FloatRange):
+    """A number that is one, which nan and inf are not."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is not a number to work with.", param, ctx)
+        return number
+
+
+FINITE = Finite()
+POSITIVE = Finite(0, min_open=True)
 
 
 def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +81,7 @@ def motion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--for",
         "seconds",
-        type=click.FloatRange(0, min_open=True),
+        type=POSITIVE,
         metavar="S",
         help="Stop after S seconds; default: on Ctrl-C.",
     )(command)
@@ -80,7 +98,11 @@ def console() -> Any:
     """Where results go."""
     from rich.console import Console
 
-    shown = Console(highlight=False)
+    class Results(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # `eesm` knows what to do then, and Rich would call it a failure
+
+    shown = Results(highlight=False)
     if not shown.is_terminal:
         shown.width = 1000  # a file or a pipe has no edge to wrap at
     return shown
@@ -109,7 +131,7 @@ class Session:
         rate = SHOWN_RATE
         if log_file is not None:
             names, rate = SIGNALS, pace.bearable(drive.identity.board, 1000.0)
-            self.writer = log.Writer(log_file.with_suffix(".eesmlog"), log.describe(drive))
+            self.writer = log.Writer(log_file, log.describe(drive))
         drive.events()
         self.rows = drive.stream(names, rate)
         if self.writer is not None:
@@ -228,6 +250,10 @@ def finish_log(path: Path) -> None:
 @contextmanager
 def session(port: str | None, unit: str | None, log_file: Path | None = None) -> Iterator[Session]:
     """Connect, and leave the drive stopped and the log whole, whatever happens."""
+    if log_file is not None:
+        log_file = named(log_file, ".eesmlog")
+        require_new(log_file, hint="give another name")
+        require_writable(log_file)
     drive = connect(port, unit)
     try:
         used = Session(drive, log_file)

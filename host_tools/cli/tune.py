@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from host_tools.cli.shared import connect, console, drive_options, stop
+from host_tools.cli.completion import offer_loops
+from host_tools.cli.shared import POSITIVE, connect, console, drive_options, stop
 from host_tools.errors import OK, REFUSED, MissingExtra, ToolError, UsageError
 
 if TYPE_CHECKING:
     from host_tools.client import Drive
     from host_tools.tuning import Result
 
-HZ = click.FloatRange(0, min_open=True)
+HZ = POSITIVE
 
 
 @click.command(short_help="Measure step responses beside the model's; set bandwidths.")
-@click.argument("loops", nargs=-1, metavar="[LOOP]...")
+@click.argument("loops", nargs=-1, metavar="[LOOP]...", shell_complete=offer_loops)
 @drive_options
 @click.option("--arm", "arming", is_flag=True, help="Arm the drive first.")
 @click.option("--current", type=HZ, metavar="HZ", help="Set bandwidth_current first.")
@@ -70,6 +71,7 @@ def tune(
     try:
         from host_tools import tuning
         from host_tools.frequency import LINEAR
+        from host_tools.plot import require_picture
         from host_tools.tuning_plot import draw, draw_bode
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "sim,plot", "eesm tune") from None
@@ -86,6 +88,8 @@ def tune(
             "eesm tune i_q --arm --bode FILE; for the speed: eesm run chirp",
         )
     wanted = {"bandwidth_current": current, "bandwidth_field": field, "bandwidth_speed": speed}
+    for picture in (out, bode) if bode else (out,):
+        require_picture(picture)
     with connect(port, unit) as drive:
         set_bandwidths(drive, {name: value for name, value in wanted.items() if value is not None})
         if arming:
@@ -103,11 +107,9 @@ def tune(
         click.echo(json.dumps(rows, indent=1))
     else:
         show(rows)
-    out.parent.mkdir(parents=True, exist_ok=True)
     draw(results, out)
     pictures = [out]
     if bode is not None:
-        bode.parent.mkdir(parents=True, exist_ok=True)
         draw_bode([result for result in results if result.loop.name in LINEAR], bode)
         pictures.append(bode)
     if not as_json:

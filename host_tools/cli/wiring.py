@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from host_tools.cli.completion import offer_boards, offer_units
 from host_tools.errors import USAGE, ToolError
 
 
 @click.command(short_help="Draw the wiring of a board from its file.")
-@click.argument("board", default="rpi_pico")
+@click.argument("board", default="rpi_pico", shell_complete=offer_boards)
 @click.option(
     "-o",
     "--out",
@@ -19,7 +20,11 @@ from host_tools.errors import USAGE, ToolError
     help="Default: beside the board's file.",
 )
 @click.option(
-    "--values", "unit", metavar="UNIT", help="Instead print what sensing and safety come to for a unit on it."
+    "--values",
+    "unit",
+    metavar="UNIT",
+    shell_complete=offer_units,
+    help="Instead print what sensing and safety come to for a unit on it.",
 )
 def wiring(board: str, out: Path | None, unit: str | None) -> int:
     """Draw which pin leads where, and the power circuit with the board's values, as SVG. BOARD is a name in

@@ -14,8 +14,8 @@ from typing import Any
 
 from eesm.drive import STATES
 from eesm.parameters import SETTINGS
-from host_tools.errors import MissingExtra, UsageError
-from host_tools.files import replacing
+from host_tools.errors import MissingExtra, ToolError, UsageError
+from host_tools.files import named, replacing
 from host_tools.log.raw import HEADER, MAGIC, NOTE, ROW, Frame, frames, to_json
 from host_tools.log.run import Array, Run, count_on, derive, numpy_module
 
@@ -33,18 +33,26 @@ def read(path: str | Path) -> Run:
     try:
         with open(path, "rb") as file:
             start = file.read(len(CSV_START))
+        if start.startswith(MAGIC) or path.suffix == ".eesmlog":
+            return read_raw(path.read_bytes(), str(path))
     except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
-    if start.startswith(MAGIC) or path.suffix == ".eesmlog":
-        return read_raw(path.read_bytes(), str(path))
-    if start.startswith(b"PAR1"):
-        return read_parquet(path)
-    if start.startswith(b"MDF"):
-        from host_tools.log.mdf4 import read_mdf4
+        raise UsageError(f"Cannot read {path}: {error.strerror}.", "give the name of a log") from error
+    try:
+        if start.startswith(b"PAR1"):
+            return read_parquet(path)
+        if start.startswith(b"MDF"):
+            from host_tools.log.mdf4 import read_mdf4
 
-        return read_mdf4(path)
-    if start == CSV_START.encode():
-        return read_csv(path)
+            return read_mdf4(path)
+        if start == CSV_START.encode():
+            return read_csv(path)
+    except ToolError:
+        raise
+    except Exception as error:  # each form's own reader has its own ways to fail on a damaged file
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"{path} is damaged: {why}", f"eesm convert {named(path, '.eesmlog')}   makes it again"
+        ) from error
     raise UsageError(f"{path} is no log.", "give an .eesmlog, .parquet, .csv or .mf4 file that eesm wrote")
 
 
@@ -255,7 +263,7 @@ def convert(
         if form not in FORMS:
             raise UsageError(f"There is no form {form!r}.", f"choose from {', '.join(FORMS)}")
         suffix, write = FORMS[form]
-        written.append(write(run, stem.with_suffix(suffix)))
+        written.append(write(run, named(stem, suffix)))
     return written
 
 

@@ -19,10 +19,12 @@ import struct
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from eesm.cyclic import MASK
+from host_tools.files import cannot_write
 
 MAGIC = b"EESMLOG1"
 HEAD = struct.Struct("<BI")
@@ -51,12 +53,15 @@ class Writer:
     """Appends to a raw log; a context that closes it."""
 
     def __init__(self, path: str | Path, about: Mapping[str, Any]) -> None:
-        """`about` goes into the header: see `describe`."""
+        """`about` goes into the header: see `describe`. Raises UsageError when the file cannot be written."""
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.count = 0
         self._about = dict(about)
-        self._file = open(self.path, "wb")  # noqa: SIM115  (closed by close())
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "wb")  # noqa: SIM115  (closed by close())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         self._file.write(MAGIC)
         self._flushed = self._synced = time.monotonic()
         self._row = struct.Struct("<I")
@@ -90,11 +95,14 @@ class Writer:
     def close(self) -> None:
         """Write everything out."""
         if not self._file.closed:
-            # Once more: without the header a row means nothing.
-            if self._header:
-                self._write(HEADER, self._header)
-            self._flush(True)
-            self._file.close()
+            try:
+                # Once more: without the header a row means nothing.
+                if self._header:
+                    self._write(HEADER, self._header)
+                self._flush(True)
+            finally:
+                with suppress(OSError):  # a full disk, which the lines above have told
+                    self._file.close()
 
     def __enter__(self) -> Writer:
         return self
@@ -104,16 +112,27 @@ class Writer:
 
     def _write(self, kind: int, payload: bytes) -> None:
         head = HEAD.pack(kind, len(payload)) + payload
-        self._file.write(head + CRC.pack(zlib.crc32(head)))
+        try:
+            self._file.write(head + CRC.pack(zlib.crc32(head)))
+        except OSError as error:
+            raise self._named(error) from None
 
     def _flush(self, now: bool) -> None:
         clock = time.monotonic()
-        if now or clock - self._flushed >= FLUSH_S:
-            self._file.flush()
-            self._flushed = clock
-        if now or clock - self._synced >= SYNC_S:
-            os.fsync(self._file.fileno())
-            self._synced = clock
+        try:
+            if now or clock - self._flushed >= FLUSH_S:
+                self._file.flush()
+                self._flushed = clock
+            if now or clock - self._synced >= SYNC_S:
+                os.fsync(self._file.fileno())
+                self._synced = clock
+        except OSError as error:
+            raise self._named(error) from None
+
+    def _named(self, error: OSError) -> OSError:
+        """The error with the file's name, which the system leaves out of a full disk's."""
+        error.filename = str(self.path)
+        return error
 
 
 def describe(bench: Any, scenario: Any = None, **more: Any) -> dict[str, Any]:
