@@ -5,6 +5,7 @@ import { Choices } from "./choices.js";
 import { Cursors } from "./cursors.js";
 import { $, h, put } from "./dom.js";
 import { DrivePanel } from "./drivepanel.js";
+import * as format from "./format.js";
 import { History } from "./history.js";
 import { setUpKeys } from "./keys.js";
 import { Link, unpack } from "./link.js";
@@ -214,7 +215,7 @@ function showView() {
   const match = spans.find(({ value, dataset }) => !dataset.own && Math.abs(Number(value) / view.span - 1) < 1e-6);
   own?.remove();
   if (match) $("#span").value = match.value;
-  else $("#span").append(h("option", { value: view.span, selected: true, "data-own": "yes" }, `${Number(view.span.toPrecision(3))} s`));
+  else $("#span").append(h("option", { value: view.span, selected: true, "data-own": "yes" }, format.span(view.span)));
 }
 
 // --- captures --------------------------------------------------------------------------------------

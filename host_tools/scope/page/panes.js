@@ -20,6 +20,17 @@ function calm(low, high, before, least) {
 // Share of the base below which a signal counts as still: noise must not fill a pane.
 const STILL = 0.004;
 
+const MARKS = ["--mark", "--accent", "--bad"];
+const gravity = ({ kind }) => (kind === "fault" || kind === "restart" ? 2 : kind === "note" ? 1 : 0);
+
+/** Where marks crowd, only those that find room say what they are, the gravest first; the notes tell all. */
+export function withRoom(marks) {
+  const kept = [];
+  for (const mark of marks.toSorted((a, b) => gravity(b) - gravity(a)))
+    if (kept.every((other) => mark.right <= other.left || mark.left >= other.right)) kept.push(mark);
+  return kept;
+}
+
 export class Panes {
   /** scope: {choices, view, cursors, source(), timeline, marks()}; draws into `box`. */
   constructor(box, scope) {
@@ -142,21 +153,24 @@ export class Panes {
     ctx.font = `${11 * devicePixelRatio}px ${colour("--sans")}`;
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
-    let free = -Infinity;
-    for (const { x, text, kind } of this.scope.marks()) {
-      if (x < this.scope.view.from || x > this.scope.view.to) continue;
-      const left = Math.round(u.valToPos(x, "x", true)) + 0.5;
-      ctx.strokeStyle = ctx.fillStyle = colour(kind === "fault" || kind === "restart" ? "--bad" : kind === "note" ? "--accent" : "--mark");
-      ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    const seen = this.scope.marks().filter(({ x }) => x >= this.scope.view.from && x <= this.scope.view.to)
+      .map(({ x, text, kind }) => {
+        const words = text.length > 24 ? `${text.slice(0, 23)}…` : text;
+        const left = Math.round(u.valToPos(x, "x", true)) + 0.5;
+        return { kind, words, left, right: left + ctx.measureText(words).width + 10 * devicePixelRatio };
+      });
+    // The gravest is drawn last, over the others, and says first what it is.
+    for (const { kind, left } of seen.toSorted((a, b) => gravity(a) - gravity(b))) {
+      ctx.strokeStyle = colour(MARKS[gravity({ kind })]);
       ctx.beginPath();
       ctx.moveTo(left, bbox.top);
       ctx.lineTo(left, bbox.top + bbox.height);
       ctx.stroke();
-      // Where marks crowd, only those that find room say what they are; the notes tell all.
-      if (number || left < free) continue;
-      const words = text.length > 24 ? `${text.slice(0, 23)}…` : text;
+    }
+    if (!number) for (const { kind, left, words } of withRoom(seen)) {
+      ctx.fillStyle = colour(MARKS[gravity({ kind })]);
       ctx.fillText(words, left + 4 * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
-      free = left + ctx.measureText(words).width + 10 * devicePixelRatio;
     }
     ctx.restore();
   }
@@ -164,6 +178,7 @@ export class Panes {
   resize() {
     const width = this.box.clientWidth;
     if (!width || !this.list.length) return;
+    this.box.style.setProperty("--panes", this.list.length);
     const room = this.box.clientHeight;
     const each = this.list.map(({ element }) => element.firstChild.offsetHeight + 2);
     const free = room - each.reduce((sum, one) => sum + one, 0) - 20;

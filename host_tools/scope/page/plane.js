@@ -49,6 +49,8 @@ export function optimum(machine, { w_e, u_dc }) {
   return [...up.slice().reverse().map(([i_d, i_q]) => [i_d, -i_q]), ...up];
 }
 
+const stepOf = (i_max) => [1, 2, 5, 10, 20, 50, 100, 200, 500].find((each) => i_max / each <= 3) ?? 1000;
+
 export class Plane {
   constructor(canvas, scope) {
     this.canvas = canvas;
@@ -98,14 +100,13 @@ export class Plane {
     c.globalAlpha = 0.75;
     line(trail, colour("--t0"), 1);
     c.globalAlpha = 1;
+    this.labels(c, i_max, X, Y, width, size);
     if (at("i_d_ref") != null && at("i_q_ref") != null) this.dot(c, X(at("i_d_ref")), Y(at("i_q_ref")), size, null);
     if (at("i_d") != null && at("i_q") != null) this.dot(c, X(at("i_d")), Y(at("i_q")), size, colour("--t0"));
   }
 
   grid(c, i_max, X, Y, width, height, size) {
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((each) => i_max / each <= 3) ?? 1000;
-    c.font = `${11 * size}px ${colour("--mono")}`;
-    c.fillStyle = colour("--dim");
+    const step = stepOf(i_max);
     c.lineWidth = size;
     for (let i = -Math.floor((1.3 * i_max) / step) * step; i <= 1.3 * i_max; i += step) {
       c.strokeStyle = colour(i === 0 ? "--line" : "--grid");
@@ -115,16 +116,30 @@ export class Plane {
       c.moveTo(0, Math.round(Y(i)) + 0.5);
       c.lineTo(width, Math.round(Y(i)) + 0.5);
       c.stroke();
-      if (i === 0) continue;
-      c.textAlign = "center";
-      c.fillText(String(i).replace("-", "\u2212"), X(i), Y(0) + 13 * size);
-      c.textAlign = "right";
-      c.fillText(String(i).replace("-", "\u2212"), X(0) - 4 * size, Y(i) + 4 * size);
     }
-    c.textAlign = "right";
-    c.fillText("i_d [A]", width - 6 * size, Y(0) - 6 * size);
-    c.textAlign = "left";
-    c.fillText("i_q [A]", X(0) + 6 * size, 12 * size);
+  }
+
+  /** What the axes say, over the curves and legible through them. */
+  labels(c, i_max, X, Y, width, size) {
+    const say = (text, align, x, y) => {
+      c.textAlign = align;
+      c.strokeText(text, x, y);
+      c.fillText(text, x, y);
+    };
+    const step = stepOf(i_max);
+    c.font = `${11 * size}px ${colour("--mono")}`;
+    c.fillStyle = colour("--dim");
+    c.strokeStyle = colour("--panel");
+    c.lineWidth = 4 * size;
+    c.lineJoin = "round";
+    for (let i = -Math.floor((1.3 * i_max) / step) * step; i <= 1.3 * i_max; i += step) {
+      if (i === 0) continue;
+      const text = String(i).replace("-", "\u2212");
+      say(text, "center", X(i), Y(0) + 13 * size);
+      say(text, "right", X(0) - 4 * size, Y(i) + 4 * size);
+    }
+    say("i_d [A]", "right", width - 6 * size, Y(0) - 6 * size);
+    say("i_q [A]", "left", X(0) + 6 * size, 12 * size);
   }
 
   dot(c, x, y, size, fill) {

@@ -28,7 +28,7 @@ export class Spectra {
     this.plot = new uPlot({
       width: this.box.clientWidth || 300, height: this.box.clientHeight || 200, legend: { show: false },
       scales: { x: { time: false }, y: { range: (u, low, high) => (high == null ? [-80, 20] : [Math.max(low, high - 100) - 3, high + 6]) } },
-      axes: [{ ...axis, size: 26, values: (u, splits) => splits.map((f) => `${f}`) },
+      axes: [{ ...axis, size: 26, values: (u, splits) => splits.map((f) => `${f} Hz`) },
         { ...axis, size: 46, values: (u, splits) => splits.map((v) => `${v}`.replace("-", "\u2212")) }],
       cursor: { y: false, drag: { x: true, y: false } },
       series: [{}, ...this.names.map((name) => ({ stroke: colour(`--t${choices.colour(name)}`), width: 1.2, points: { show: false } }))],

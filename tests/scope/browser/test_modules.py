@@ -210,3 +210,17 @@ def test_numbers_are_shown_as_on_an_instrument(run):
         "1235", "12.35", "0.123", f"{minus}1.00e{minus}5", "0.000", f"1.00e{minus}7", "2.50e+7", "\u2013",
         "kg m\u00b2", "", "p.u.", f"{minus}0.00025", "12.30 ms",
     ]  # fmt: skip
+
+
+def test_where_marks_crowd_a_fault_says_what_it_is(run):
+    found = run(
+        "panes",
+        """return m.withRoom([
+          { kind: "state", words: "ready", left: 0, right: 40 },
+          { kind: "state", words: "running", left: 30, right: 80 },
+          { kind: "parameter", words: "w_m_trip", left: 90, right: 150 },
+          { kind: "fault", words: "OVERSPEED", left: 95, right: 160 },
+          { kind: "state", words: "fault", left: 170, right: 200 },
+        ]).map((each) => each.words);""",
+    )
+    assert found == ["OVERSPEED", "ready", "fault"]

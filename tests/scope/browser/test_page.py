@@ -3,9 +3,11 @@
 import csv
 import io
 import statistics
+from itertools import pairwise
 
 import pytest
 
+from eesm.fault_table import FAULTS
 from host_tools import log
 from tests.scope.bench import until
 
@@ -323,6 +325,44 @@ def test_on_a_phone_everything_fits(new_tab, bench):
     phone.page.tap("#bottom .stop")
     phone.state("off")
     assert bench.keeper.state == "off"
+
+
+def test_on_a_phone_plane_and_spectrum_come_below_the_panes(new_tab):
+    phone = new_tab(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    for button in ("plane-on", "spectrum-on"):
+        phone.js(f"document.querySelector('#{button}').click()")
+    boxes = "[...document.querySelectorAll('#panes .pane, #extra figure')]"
+    rows: list[list[float]] = []
+
+    def below_one_another():
+        rows[:] = phone.js(f"{boxes}.map(e => e.getBoundingClientRect()).map(r => [r.top, r.bottom])")
+        return all(bottom <= top + 1 for (_, bottom), (top, _) in pairwise(rows))
+
+    until(below_one_another, "nothing covers anything")
+    assert len(rows) == 5
+    assert min(bottom - top for top, bottom in rows) > 100
+
+
+FAULTS_SEEN = """(rows) => rows.flatMap((row) => {
+  eesm.hear({ faults: { list: [row], time: 1.25 } });
+  const card = document.querySelector("#faults");
+  const edge = card.getBoundingClientRect().right;
+  return [card, ...card.querySelectorAll("*")]
+    .filter((e) => e.getBoundingClientRect().right > edge + 0.5 ||
+      (e.clientWidth && e.scrollWidth > e.clientWidth + 1))
+    .map((e) => `${row.name}: ${e.tagName} is cut`);
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_texts_of_every_fault_fit(new_tab, width):
+    """Cause, limit and remedy of all of them, as the drive's own page shows them."""
+    tab = new_tab(viewport={"width": width, "height": 844})
+    tab.js("document.body.dataset.tab = 'panel'")
+    told = [{**row._asdict(), "first": True, "text": ""} for row in FAULTS]
+    assert tab.page.evaluate(FAULTS_SEEN, told) == []
+    shown = tab.text("#faults")
+    assert FAULTS[-1].remedy in shown and FAULTS[-1].limit in shown
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
