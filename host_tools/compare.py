@@ -195,7 +195,7 @@ def figures(found: Comparison) -> list[dict[str, Any]]:
 
 
 def _signals(found: Comparison) -> str:
-    head = ["quantity", "unit", "mean", "", "lowest", "", "highest", "", "rms difference", "largest"]
+    head = ["quantity", "unit", *_titles(found, ("mean", "lowest", "highest")), "rms difference", "largest"]
     body = [
         [
             f"<code>{escape(row['quantity'])}</code>",
@@ -209,6 +209,14 @@ def _signals(found: Comparison) -> str:
     return table(head, body, numbers=range(2, 10))
 
 
+def _titles(found: Comparison, texts: Sequence[str]) -> list[str]:
+    """Of columns that come in twos: what, and of which run."""
+    names = (found.name_a, found.name_b)
+    if max(map(len, names)) > 16:
+        names = ("first", "second")
+    return [title for text in texts for title in (f"{text}, {names[0]}", names[1])]
+
+
 def _phases(found: Comparison) -> str:
     """Figures of the phases when both runs are of scenarios with phases of the same names."""
     both = [summary_of(run) for run in (found.a, found.b)]
@@ -220,7 +228,7 @@ def _phases(found: Comparison) -> str:
     names = [name for name in rows[0] if name in rows[1]]
     if not names:
         return ""
-    head = ["phase", *(title for _, text, _ in PHASE_FIGURES for title in (text, ""))]
+    head = ["phase", *_titles(found, [text for _, text, _ in PHASE_FIGURES])]
     body = [
         [
             escape(name),

@@ -51,7 +51,7 @@ h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
 .cards div { background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }
 .cards dt { color: var(--soft); font-size: .8rem; } .cards dd { margin: 0; font-size: 1.35rem;
   font-weight: 600; font-variant-numeric: tabular-nums; }
-.cards small { font-size: .8rem; font-weight: 400; color: var(--soft); }
+.cards small { display: block; font-size: .8rem; font-weight: 400; color: var(--soft); }
 figure { margin: 1rem 0; background: var(--page); border: 1px solid var(--edge); border-radius: .5rem;
   padding: .6rem; overflow-x: auto; }
 figure svg { width: 100%; min-width: 640px; height: auto; display: block; }
@@ -60,7 +60,9 @@ table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-
 th, td { padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--edge); text-align: left;
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; } td.n, th.n { text-align: right; }
-td code { font-size: .85em; word-break: break-all; }
+td code { font-size: .85em; word-break: break-all; } td:first-child code { white-space: nowrap; }
+/* Many columns are pushed aside on a phone, not squeezed. */
+.scroll table:has(th:nth-child(5)) { min-width: 40rem; }
 details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; }
 pre { background: var(--card); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .82rem; }
 ul { padding-left: 1.2rem; }

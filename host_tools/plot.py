@@ -35,7 +35,7 @@ STATE_COLOURS = {
 }
 BAND, EDGE = "#F4F6F8", "#D9DEE4"
 POINTS = 1000  # drawn points of a line: means, with lowest and highest around them as a band
-WIDTH, PANE, HEAD = 12.0, 1.9, 1.35  # inches
+WIDTH, PANE, HEAD, ABOVE, STATES = 12.0, 1.9, 0.24, 0.85, 0.26  # inches
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,13 @@ def figure(run: Run, names: Sequence[str] = ()) -> Any:
     panes = _panes_of(run, names) if names else [pane for pane in PANES if _has(run, pane)]
     if not panes:
         panes = _panes_of(run, tuple(run.columns))
-    height = HEAD + PANE * len(panes)
+    # Room for what the run has: names of phases above the band of states, the band.
+    above = ABOVE if run.phases else 0.6 * ABOVE
+    band = STATES if run.states or run.phases else 0.01
+    height = HEAD + above + band + PANE * len(panes)
     with pyplot.rc_context(style()):
         drawn = pyplot.figure(figsize=(WIDTH, height))
-        ratios = [0.26] + [PANE] * len(panes)
+        ratios = [band] + [PANE] * len(panes)
         grid = drawn.add_gridspec(
             len(ratios),
             1,
@@ -127,7 +130,7 @@ def figure(run: Run, names: Sequence[str] = ()) -> Any:
             hspace=0.13,
             left=0.075,
             right=0.87,
-            top=1 - 0.85 / height,
+            top=1 - above / height,
             bottom=0.55 / height,
         )
         axes = [drawn.add_subplot(grid[0])]
@@ -144,7 +147,7 @@ def figure(run: Run, names: Sequence[str] = ()) -> Any:
         axes[0].set_xlim(run.t[0], run.t[-1])
         for axis in axes[:-1]:
             axis.tick_params(labelbottom=False)
-        axes[-1].set_xlabel("device time in s")
+        _draw_time(axes[-1], run)
         drawn.align_ylabels(axes[1:])
         _draw_title(drawn, run, height)
     return drawn
@@ -348,6 +351,23 @@ def _draw_faults(axes: Sequence[Any], run: Run) -> None:
             color=VERMILION,
             zorder=8,
         )
+
+
+def _draw_time(axis: Any, run: Run) -> None:
+    """Device time in s; of a capture, which has no states, ms around what it was made for."""
+    moments = [note["period"] for note in run.notes_of("trigger")] or [period for period, _ in run.faults]
+    if run.states or not moments:
+        axis.set_xlabel("device time in s")
+        return
+    from matplotlib.ticker import MaxNLocator
+
+    origin = run.time_of(moments[0])
+    low, high = 1e3 * (run.t[0] - origin), 1e3 * (run.t[-1] - origin)
+    ticks = [tick for tick in MaxNLocator(8).tick_values(low, high) if low <= tick <= high]
+    axis.set_xticks(
+        [origin + tick / 1e3 for tick in ticks], [f"{tick:g}".replace("-", "−") for tick in ticks]
+    )
+    axis.set_xlabel(f"ms around {origin:.4f} s of device time")
 
 
 def _draw_title(drawn: Any, run: Run, height: float) -> None:

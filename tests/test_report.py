@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from host_tools import execution, log, plot, scenario
+from host_tools import compare, execution, log, plot, scenario
 from host_tools.errors import UsageError
 from tests.fake_bench import FakeBench
 
@@ -192,3 +192,20 @@ def test_a_broken_link_is_raised_after_everything_is_written(tmp_path):
     assert "the port is gone" in summary["reasons"]
     assert summary["records"] > 1000
     assert (tmp_path / "report.html").exists()
+
+
+def test_a_capture_is_drawn_in_ms_around_its_trigger(run):
+    capture = log.Run({**run.header, "state": ""}, run.period[:512], {"i_q": run["i_q"][:512]}, {"i_q": "A"})
+    capture.notes.append({"note": "trigger", "period": int(run.period[100])})
+    axis = plot.figure(capture, ["i_q"]).axes[-1]
+    assert axis.get_xlabel() == f"ms around {run.t[100]:.4f} s of device time"
+    said = [tick.get_text() for tick in axis.get_xticklabels()]
+    assert axis.get_xticks()[said.index("0")] == pytest.approx(run.t[100])
+    assert plot.figure(run, ["i_q"]).axes[-1].get_xlabel() == "device time in s"
+
+
+def test_columns_of_a_comparison_say_whose_they_are(run):
+    page = compare.html(compare.compare(run, run, labels=("monday", "tuesday")))
+    assert re.search("mean, monday</th><th[^>]*>tuesday</th>", page)
+    page = compare.html(compare.compare(run, run, labels=("a" * 17, "b")))
+    assert re.search("mean, first</th><th[^>]*>second</th>", page)
