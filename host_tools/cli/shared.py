@@ -25,20 +25,23 @@ SHOWN_RATE = 50.0
 SILENCE = 10.0  # s of this computer without a row: an emulated board on a busy computer is slow
 
 
-class Finite(click.FloatRange):
+class Finite(click.ParamType):
     """A number that is one, which nan and inf are not."""
 
     name = "float"
 
+    def __init__(self, kind: click.ParamType) -> None:
+        self.kind = kind
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
+        number = self.kind.convert(value, param, ctx)
         if not isfinite(number):
             self.fail(f"{value} is not a number to work with.", param, ctx)
         return number
 
 
-FINITE = Finite()
-POSITIVE = Finite(0, min_open=True)
+FINITE = Finite(click.FLOAT)
+POSITIVE = Finite(click.FloatRange(0, min_open=True))
 
 
 def drive_options(command: Callable[..., Any]) -> Callable[..., Any]:

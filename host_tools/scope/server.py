@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from host_tools.scope.packages import chart_library
 from host_tools.scope.recorder import Recorder
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# s after which a thread that packs rows gives way to the one that has a stop to send; 5 ms by default.
+SWITCH = 0.001
 
 
 class Server:
@@ -69,6 +72,8 @@ class Server:
 
     def start(self) -> Server:
         """Serve from threads of its own."""
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.01)
@@ -86,6 +91,7 @@ class Server:
         self._server.should_exit = True
         self._thread.join(timeout=5.0)
         self._socket.close()
+        sys.setswitchinterval(self._interval)
 
     def __enter__(self) -> Server:
         return self.start()

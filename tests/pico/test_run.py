@@ -39,7 +39,8 @@ def eesm_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def call(scenario: str, *options: str) -> tuple[int, str, str]:
         Path("spin.toml").write_text('name = "spin"\n' + scenario)
         code = run(["run", "spin.toml", "--on", "rpi_pico", "-o", "out", *options])
-        return code, *capsys.readouterr()
+        said = capsys.readouterr()
+        return code, said.out, said.err
 
     return call
 
