@@ -1,9 +1,13 @@
 """`eesm monitor` as its user has it: keys pressed and the screen read, on the virtual drive."""
 
 import asyncio
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 
+import pexpect
 import pytest
 from textual.widgets import Digits, RichLog, Static
 
@@ -11,6 +15,7 @@ from host_tools import devices
 from host_tools.client import Drive
 from host_tools.monitor import Monitor, Tile
 from host_tools.virtual_drive import VirtualDrive
+from tests.test_repository import ROOT
 
 pytestmark = pytest.mark.micropython
 
@@ -59,6 +64,8 @@ def test_arm_turn_and_stop_by_keys():
             await until(pilot, lambda: "unit a" in state(app))
             await press(app, "s", *"300", "enter")
             await until(pilot, lambda: "arm it" in words(app))  # refused, with what to do
+            await press(app, "s", "-", "enter")
+            await until(pilot, lambda: "speed: '-' is no number" in words(app))
             await press(app, "A")
             await until(pilot, lambda: "ready" in state(app))
             await press(app, "s", *"300", "enter")
@@ -104,3 +111,26 @@ def test_a_drive_that_was_killed_is_found_again_and_a_fault_is_told_with_its_rem
                 await leave(pilot, app)
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("ended_by", ["ctrl-c", "SIGTERM"])
+def test_in_a_real_terminal_every_way_out_stops_the_motor(ended_by):
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/firmware", "TERM": "xterm-256color"}
+    with VirtualDrive("a") as virtual:
+        command = ["-m", "host_tools.cli", "monitor", "--port", virtual.port]
+        screen = pexpect.spawn(sys.executable, command, env=environment, dimensions=(40, 110), timeout=60)
+        try:
+            screen.expect("unit a")
+            screen.send("A")
+            screen.expect("ready")
+            if ended_by == "ctrl-c":
+                screen.sendcontrol("c")
+            else:
+                screen.kill(signal.SIGTERM)
+            screen.expect(pexpect.EOF)
+            assert b"Traceback" not in screen.before
+        finally:
+            screen.close(force=True)
+        assert screen.exitstatus == 0
+        with Drive.connect(virtual.port) as drive:
+            assert drive.state == "off"
