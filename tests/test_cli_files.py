@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from host_tools import execution, files, log, scenario
-from host_tools.cli import entry, record
-from host_tools.errors import BROKEN, OK, USAGE, UsageError
+from host_tools.cli import entry, record, shared
+from host_tools.errors import BROKEN, OK, USAGE, MissingExtra, UsageError
 from tests.fake_bench import FakeBench
 from tests.test_repository import ROOT
 
@@ -173,6 +173,23 @@ def test_what_cannot_be_meant_is_refused_before_a_drive_is_looked_for(eesm, argu
     code, out, err = eesm(*arguments)
     assert (code, out) == (USAGE, "")
     assert part in err
+
+
+def test_brackets_are_text(eesm, tmp_path, capsys, monkeypatch):
+    """Of names, and of the extra that is missing: Rich would take them for colours."""
+    text = '[[phase]]\nname = "[/bold]"\nsay = "[red]"\nduration = 0.05\n'
+    (tmp_path / "[x].toml").write_text(f'name = "x"\n{text}')
+    code, out, err = eesm("run", "[x].toml", "-o", "[out]")
+    assert code == OK, err
+    assert "1/1 [red]" in out
+    assert "See [out]/report.html" in out
+
+    def miss(*_):
+        raise MissingExtra("pyarrow", "log", "Converting a log")
+
+    monkeypatch.setattr(log, "convert", miss)
+    shared.finish_log(tmp_path / "run.eesmlog")
+    assert "pip install 'eesm[log]'" in capsys.readouterr().out
 
 
 def test_one_signal_is_called_by_its_name():

@@ -358,10 +358,10 @@ class _Progress:
             self._bar.remove_task(task)
 
     def on_progress(self, at: Any) -> None:
+        from rich.markup import escape
+
         if at.phase.name not in self._begun:
             self._begun.append(at.phase.name)
-            from rich.markup import escape
-
             said = escape(at.phase.say or at.phase.name)
             self._shown.print(f"[bold cyan]{at.number}/{self._phases}[/] {said}")
         shown_values = "  ".join(
@@ -374,7 +374,10 @@ class _Progress:
             if key in at.values
         )
         self._bar.update(
-            self._task, description=at.phase.name, completed=at.number - 1 + at.share, values=shown_values
+            self._task,
+            description=escape(at.phase.name),
+            completed=at.number - 1 + at.share,
+            values=shown_values,
         )
 
 

@@ -65,7 +65,10 @@ def log(
         rows = drive.stream(names, rate)
         with Writer(out, describe(drive, tools=version())) as writer:
             writer.begin(rows)
-            shown.print(f"Logging {signals_text(names)} at {rows.rate_hz:g} Hz to {out}; Ctrl-C ends it.")
+            shown.print(
+                f"Logging {signals_text(names)} at {rows.rate_hz:g} Hz to {out}; Ctrl-C ends it.",
+                markup=False,
+            )
             start = time.monotonic()
             passed = 0.0
             try:
@@ -198,7 +201,8 @@ def capture(
     ]
     shown.print(
         f"{len(run)} rows from {taken.times[0] * 1e3:g} to {taken.times[-1] * 1e3:g} ms around "
-        f"{taken.trigger_period * drive.t_pwm:.4f} s: {', '.join(str(path) for path in paths)}"
+        f"{taken.trigger_period * drive.t_pwm:.4f} s: {', '.join(str(path) for path in paths)}",
+        markup=False,
     )
     return OK
 

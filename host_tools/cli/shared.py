@@ -243,11 +243,12 @@ def finish_log(path: Path) -> None:
         run = log.read(path)
         files = log.convert(path, run)
     except MissingExtra as error:
-        shown.print(f"Kept {path}; {error.message}")
-        shown.print(f"later: {error.hint}, then eesm convert {path}")
+        shown.print(f"Kept {path}; {error.message}", markup=False)
+        shown.print(f"later: {error.hint}, then eesm convert {path}", markup=False)
         return
     lost = f", {run.records_lost} lost" if run.records_lost else ", none lost"
-    shown.print(f"{len(run)} records{lost}: {path}, {', '.join(file.name for file in files)}")
+    names = ", ".join(file.name for file in files)
+    shown.print(f"{len(run)} records{lost}: {path}, {names}", markup=False)
 
 
 @contextmanager
