@@ -124,7 +124,7 @@ export class Panes {
           }
           u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         }],
-        draw: [(u) => this.scope.cursors.draw(u), (u) => this.drawMarks(u, number)],
+        draw: [(u) => this.drawMarks(u, number), (u) => this.scope.cursors.draw(u)],
       },
     }, [[], ...pane.names.map(() => [])], chart);
     plot.over.addEventListener("dblclick", () => view.pause(false));
@@ -168,9 +168,15 @@ export class Panes {
       ctx.lineTo(left, bbox.top + bbox.height);
       ctx.stroke();
     }
+    ctx.setLineDash([]);
+    ctx.strokeStyle = colour("--panel");
+    ctx.lineWidth = 3 * devicePixelRatio;
+    ctx.lineJoin = "round";
     if (!number) for (const { kind, left, words } of withRoom(seen)) {
+      const [x, y] = [left + 4 * devicePixelRatio, bbox.top + 11 * devicePixelRatio];
+      ctx.strokeText(words, x, y);
       ctx.fillStyle = colour(MARKS[gravity({ kind })]);
-      ctx.fillText(words, left + 4 * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
+      ctx.fillText(words, x, y);
     }
     ctx.restore();
   }
