@@ -154,12 +154,14 @@ def test_arm_turn_log_and_stop(eesm, virtual, bench):
 
 
 def test_values_out_of_range_are_refused_and_the_drive_is_left_off(eesm, virtual):
-    code, _, err = eesm("speed", "1e6", "--arm")
+    code, out, err = eesm("speed", "1e6", "--arm")
     assert code == REFUSED
     assert "beyond w_m_max" in err
-    code, _, err = eesm("torque", 99, "--arm")
+    assert "Ready" not in out, "nothing was to move"
+    code, out, err = eesm("torque", 99, "--arm")
     assert code == REFUSED
     assert "beyond torque_limit" in err
+    assert "Ready" not in out
     assert json.loads(eesm("info", "--json")[1])["state"] == "off"
 
 

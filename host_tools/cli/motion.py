@@ -149,6 +149,19 @@ def start(used: Session, command: str) -> None:
     shown.print("Ready.")
 
 
+def judge(drive: Drive, command: Callable[[Drive], None]) -> None:
+    """Let the drive refuse a value that is out of range before anything moves."""
+    from eesm import wire
+    from host_tools.link_errors import Refused
+
+    if drive.state == "off":
+        try:
+            command(drive)
+        except Refused as error:
+            if error.reason == wire.OUT_OF_RANGE:
+                raise
+
+
 def move(
     port: str | None,
     unit: str | None,
@@ -163,6 +176,7 @@ def move(
 
     with session(port, unit, log_file) as used:
         if arming:
+            judge(used.drive, command)
             start(used, text)
         try:
             command(used.drive)
