@@ -73,6 +73,10 @@ def main(arguments):
 
         gc.collect()
         rehearse(LENT)
+        if not SCARCE:  # before unit.json is read, so that its names are those of the modules
+            from eesm import snapshot, startup, watches
+
+            watches.load()
         from eesm.kernel import KernelError, load
 
         gc.collect()
@@ -101,9 +105,7 @@ def main(arguments):
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
         if kernel.failure is None and not SCARCE:
-            from eesm.snapshot import Snapshot
-
-            drive.keep_faults(Snapshot(drive, telemetry, driver.store))
+            drive.keep_faults(snapshot.Snapshot(drive, telemetry, driver.store))
         link = Link(driver.port, drive, telemetry, kernel.identity, kept=kept)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)

@@ -73,8 +73,9 @@ SOURCES = ("main.py",)
 # they take half the time and three times the memory.
 NATIVE = {
     "kernel": ("read", "si"),
+    "sight": ("take", "_name"),
     "mailbox": ("pump", "waiting"),
-    "drive": ("tick", "_watch_host"),
+    "drive": ("tick", "_watch_host", "_see_whether_safe", "_keep", "_look", "has_taken", "since"),
     "link": ("poll", "_flush"),
     "telemetry": ("fill",),
     "usb_port": ("read", "write", "_host_is_there"),

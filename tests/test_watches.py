@@ -210,6 +210,9 @@ class Rippling:
         self.words = {"i_d": 0, "i_q": round(0.3 * self.settings["i_max"] / kernel.step["i_q"])}
         self.words["w_e"] = round(w_e / kernel.step["w_e"])
 
+    def __getattr__(self, name: str) -> int:
+        return self.read(name)
+
     def read(self, name: str) -> int:
         theta = self.w_e * self.period / self.settings["f_pwm"]
         if name == "theta_e":

@@ -27,9 +27,9 @@ ADC_TOP = 4095  # as in eesm.signals
 SAFE_LOOKS = 3  # that find bridge and field down, one after the other
 GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
 COOL = 1.0  # heat of the stator, as eesm.watch_heat.CLEAR, below which an overload is cleared
-KEEPING = 200  # periods of a tick after which no further keeper looks
-LOOKING = 200  # and no further watch
-KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
+KEEPING = 30  # periods of a tick after which no further keeper looks
+LOOKING = 100  # and no further watch
+KNOCK = 0.02  # s after which the kernel is told that the main loop lives, if nothing else is
 
 # Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.
 SHORTING = ("EXCITER_STUCK", "OVER_EXCITATION")
@@ -140,6 +140,7 @@ class Drive:
         self._field_looked = 0
         self._good = 0
         self._knocked = self.now
+        self._knock_periods = KNOCK * self.settings["f_pwm"]
         self._measure = 0
         self._clear = 0
         self._clearing = False
@@ -763,7 +764,7 @@ class Drive:
         """Tell the kernel now and then that the main loop lives, when no letter has."""
         if SCARCE or self.state in (OFF, FAULT) or self.urgent:
             return
-        if self.since(self._knocked) > KNOCK * self.settings["f_pwm"]:
+        if self.since(self._knocked) > self._knock_periods:
             self._knocked = self.now
             self.mailbox.knock()
 
