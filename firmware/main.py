@@ -5,7 +5,7 @@ the main loop and may allocate and be late.  Outputs are enabled by the driver's
 whatever goes wrong before leaves them off.
 
 On a board that is loaded by `eesm flash` nothing is started unless every file of the manifest is
-there: a flash that was cut short ends at the prompt, from where the next one begins.
+there, and its ROM: a flash that was cut short ends at the prompt, from where the next one begins.
 """
 
 import gc
@@ -23,9 +23,12 @@ def find_gap():
 
     try:
         with open(MANIFEST) as file:
-            sizes = json.load(file)["files"]
+            manifest = json.load(file)
+        sizes = manifest["files"]
     except (OSError, ValueError, KeyError):
         return MANIFEST
+    if "rom" in manifest and not is_burnt(*manifest["rom"]):
+        return "the ROM"
     for path in sizes:
         try:
             if os.stat(path)[6] != sizes[path][0]:
@@ -33,6 +36,22 @@ def find_gap():
         except OSError:
             return path
     return None
+
+
+def is_burnt(size, digits):
+    """True when the board's ROM begins with the `size` bytes of modules that were flashed into it.
+
+    Another MicroPython may have none, or have been written over it.
+    """
+    import binascii
+    import hashlib
+    import vfs
+
+    try:
+        rom = memoryview(vfs.rom_ioctl(2, 0))
+    except (AttributeError, TypeError):
+        return False
+    return binascii.hexlify(hashlib.sha256(rom[:size]).digest()).decode().startswith(digits)
 
 
 def make_driver(kernel, arguments):
@@ -54,6 +73,10 @@ def main(arguments):
 
         gc.collect()
         rehearse(LENT)
+        if not SCARCE:  # before unit.json is read, so that its names are those of the modules
+            from eesm import snapshot, startup, watches
+
+            watches.load()
         from eesm.kernel import KernelError, load
 
         gc.collect()
@@ -82,9 +105,7 @@ def main(arguments):
         drive = Drive(kernel, mailbox, driver)
         telemetry = Telemetry(kernel)
         if kernel.failure is None and not SCARCE:
-            from eesm.snapshot import Snapshot
-
-            drive.keep_faults(Snapshot(drive, telemetry, driver.store))
+            drive.keep_faults(snapshot.Snapshot(drive, telemetry, driver.store))
         link = Link(driver.port, drive, telemetry, kernel.identity, kept=kept)
     except (KernelError, ValueError) as error:
         sys.stderr.write("%s\n" % error)

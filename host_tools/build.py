@@ -73,25 +73,14 @@ SOURCES = ("main.py",)
 # they take half the time and three times the memory.
 NATIVE = {
     "kernel": ("read", "si"),
+    "sight": ("take", "_name"),
     "mailbox": ("pump", "waiting"),
-    "drive": ("tick", "_watch_host"),
+    "drive": ("tick", "_watch_host", "_see_whether_safe", "_keep", "_look", "has_taken", "since"),
     "link": ("poll", "_flush"),
     "telemetry": ("fill",),
     "usb_port": ("read", "write", "_host_is_there"),
     "rp2040": ("poll", "_watch"),
 }
-# Modules for which an RP2040 has no memory (`eesm.memory.SCARCE`).
-NOT_ON_CHIPS = (
-    "watch_board",
-    "watch_heat",
-    "watch_winding",
-    "watch_angle",
-    "watch_balance",
-    "watch_motion",
-    "watch_sum",
-    "watch_torque",
-    "snapshot",
-)
 # Tables whose texts are for the host only, by module.
 MEANINGS = {"parameters": "SETTINGS"}
 # Modules of a driver that run where the folder is built.
@@ -357,8 +346,7 @@ def linked_text(linked: Linked) -> str:
 def board_files(unit: Unit) -> list[Path]:
     """Source files that a board's file system holds, as they are or compiled."""
     files = [FIRMWARE / "main.py", FIRMWARE / "eesm/__init__.py", FIRMWARE / "drivers/__init__.py"]
-    left_out = () if unit.board.hardware is None else NOT_ON_CHIPS
-    files += [FIRMWARE / "eesm" / f"{name}.py" for name in BOARD_MODULES if name not in left_out]
+    files += [FIRMWARE / "eesm" / f"{name}.py" for name in BOARD_MODULES]
     if unit.board.hardware is None:
         files += [FIRMWARE / "drivers/virtual.py", FIRMWARE / "drivers/standard_port.py"]
         files += [ROOT / "boards/__init__.py", *sorted((ROOT / "boards/virtual").glob("*.py"))]

@@ -12,6 +12,33 @@ from pathlib import Path
 
 from mpremote.transport import TransportError
 
+# Stands in for the module of a port with a ROM partition, which is a file beside the board's folder.
+_ROM = """
+import sys
+class Rom:
+    def __init__(self):
+        self.file = open(%r, "r+b")
+    def ioctl(self, what, argument):
+        return {4: self.file.seek(0, 2) // 4096, 5: 4096}[what]
+    def readblocks(self, block, buffer):
+        self.file.seek(4096 * block)
+        self.file.readinto(buffer)
+    def writeblocks(self, block, data):
+        self.file.seek(4096 * block)
+        self.file.write(data)
+        self.file.flush()
+class Vfs:
+    rom = Rom()
+    mounted = True
+    def rom_ioctl(self, what, number):
+        return self.rom
+    def umount(self, path):
+        if not self.mounted:
+            raise OSError(22)
+        self.mounted = False
+sys.modules["vfs"] = Vfs()
+"""
+
 _SERVER = """
 import sys
 globals_ = {"__name__": "__main__"}
@@ -34,17 +61,21 @@ class PowerCut(TransportError):
 
 
 class Bench:
-    """A folder that is a board's file system, and how often it may be asked until its power is cut."""
+    """A folder that is a board's file system, and how often it may be asked until its power is cut.
 
-    def __init__(self, interpreter: Sequence[str], folder: Path) -> None:
+    A board with a ROM partition keeps it in the file `rom`.
+    """
+
+    def __init__(self, interpreter: Sequence[str], folder: Path, rom: Path | None = None) -> None:
         self.folder = folder
+        self.rom = rom
         self.steps = 0
         self.cut_at = -1  # step that is not carried out, or only in part
         self.commands: list[str] = []
         self.serial = None
         folder.mkdir(exist_ok=True)
         self._process = subprocess.Popen(
-            [*interpreter, "-X", "heapsize=1m", "-c", _SERVER],
+            [*interpreter, "-X", "heapsize=1m", "-c", (_ROM % str(rom) if rom else "") + _SERVER],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -90,11 +121,18 @@ class Bench:
                 pipe.close()
 
     def _tear(self, command: str) -> None:
-        """Leaves what littlefs may leave of a file that was being written: a new one that is empty."""
+        """Leaves what littlefs may leave of a file that was being written: a new one that is empty.
+
+        And of a block of ROM, that it is erased.
+        """
         if command.startswith("put("):
             path = self.folder / command.split("'")[1]
             if not path.exists() and path.parent.is_dir():
                 path.touch()
+        elif command.startswith("burn(") and self.rom is not None:
+            with self.rom.open("r+b") as file:
+                file.seek(4096 * int(command[5:].split(",")[0]))
+                file.write(b"\xff" * 4096)
 
     def content(self) -> dict[str, bytes]:
         """Every file by its path."""

@@ -18,6 +18,7 @@ from host_tools.flash.errors import BoardGone, FlashError, WrongBoard
 from host_tools.flash.plan import MANIFEST, OLD_MANIFEST, folders_of, hash_of, make_manifest, make_plan
 from host_tools.flash.prompt import Found, Prompt
 from host_tools.link_errors import PortBusy, Refused
+from host_tools.flash.rom import BLOCK, blocks_of, make_image
 from tests.flash_bench import Bench
 
 IDENTITY = {
@@ -36,6 +37,11 @@ FILES = {
     "drivers/deep/rp2040.mpy": b"driver",
 }
 DEVICE = Device("/dev/bench", "serial", "bench")
+# What of these has a place in ROM, in more than one block of it.
+MODULES = {path: data for path, data in FILES.items() if path.startswith(("eesm/", "drivers/"))}
+MODULES["eesm/watch.mpy"] = bytes(range(251)) * 60
+WITH_ROM = {**FILES, **MODULES}
+ROM_SIZE = 16 * BLOCK
 
 
 def found_of(files: dict[str, bytes]) -> dict[str, str]:
@@ -110,15 +116,24 @@ class Boards:
         self.folder = folder
         self.cut_at = -1
         self.bench: Bench | None = None
+        self.rom: Path | None = None
 
     def reach(self, port: reach.Port, patience: float, answer: float) -> Prompt:
-        self.bench = Bench(self.interpreter, self.folder)
+        if self.bench is not None:
+            self.bench.close()
+        self.bench = Bench(self.interpreter, self.folder, self.rom)
         self.bench.cut_at = self.cut_at
         return Prompt(self.bench, port.name)
 
     def content(self) -> dict[str, bytes]:
         assert self.bench is not None
         return self.bench.content()
+
+    def give_rom(self, size: int = ROM_SIZE) -> Path:
+        """A ROM partition with something else in it."""
+        self.rom = self.folder.with_name("rom.bin")
+        self.rom.write_bytes(b"\xd2" * size)
+        return self.rom
 
 
 @pytest.fixture
@@ -261,6 +276,120 @@ def test_another_drive_that_answers_is_found_out(
     monkeypatch.setattr(flashing, "wait_for_drive", lambda port, patience: other)
     with pytest.raises(FlashError, match="its kernel_hash is other, the files say 0123456789abcdef"):
         flash_folder(lay_out(tmp_path / "built", FILES), DEVICE)
+
+
+# --- a ROM partition -------------------------------------------------------------------------------
+
+
+def test_image_is_what_mpremote_makes_of_the_same_folder(tmp_path: Path) -> None:
+    from mpremote.romfs import make_romfs
+
+    files = {**WITH_ROM, "eesm/deep/a.mpy": b"a", "eesm/deep.mpy": b"b", "x": b"", "drivers/z/y/x": b"c" * 999}
+    lay_out(tmp_path, files)
+    assert make_image(files) == make_romfs(str(tmp_path), mpy_cross=False)
+
+
+@pytest.mark.micropython
+def test_modules_go_to_the_rom_and_what_would_hide_them_goes(boards: Boards, tmp_path: Path) -> None:
+    built = lay_out(tmp_path / "built", WITH_ROM)
+    flash_folder(built, DEVICE)
+    assert set(boards.content()) == {*WITH_ROM, MANIFEST}
+    rom = boards.give_rom()
+    result = flash_folder(built, DEVICE)
+    image = make_image(MODULES)
+    assert len(image) > 2 * BLOCK
+    assert rom.read_bytes().startswith(image)
+    content = boards.content()
+    assert json.loads(content.pop(MANIFEST))["rom"] == [len(image), hash_of(image)]
+    assert content == {path: data for path, data in FILES.items() if path not in MODULES}
+    assert not (boards.folder / "eesm").exists()
+    assert set(result.removed) == set(MODULES)
+    assert (result.uploaded, result.rom, result.burnt) == ((), len(image), len(blocks_of(image)))
+    # And back, with a MicroPython that has none.
+    boards.rom = None
+    result = flash_folder(built, DEVICE)
+    assert (set(result.uploaded), result.rom) == (set(MODULES), 0)
+    content = boards.content()
+    assert "rom" not in json.loads(content.pop(MANIFEST))
+    assert content == WITH_ROM
+
+
+@pytest.mark.micropython
+def test_rom_that_is_right_is_left_alone_and_of_another_one_only_what_differs_is_written(
+    boards: Boards, tmp_path: Path
+) -> None:
+    boards.give_rom()
+    built = lay_out(tmp_path / "built", WITH_ROM)
+    flash_folder(built, DEVICE)
+    result = flash_folder(built, DEVICE)
+    assert (result.burnt, result.bytes) == (0, 0)
+    assert boards.bench is not None
+    assert not any(command.startswith(("burn(", "put(")) for command in boards.bench.commands)
+    lay_out(built, {"eesm/watch.mpy": MODULES["eesm/watch.mpy"][:-1] + b"!"})
+    result = flash_folder(built, DEVICE)
+    assert result.burnt == 2
+    burnt = [command.split(",")[0] for command in boards.bench.commands if command.startswith("burn(")]
+    last = len(blocks_of(make_image(MODULES))) - 1
+    assert burnt == ["burn(0", f"burn({last}", "burn(0"]
+
+
+@pytest.mark.micropython
+def test_power_cut_at_any_step_leaves_no_half_image_that_would_be_mounted(
+    boards: Boards, tmp_path: Path
+) -> None:
+    rom = boards.give_rom()
+    old = {**WITH_ROM, "eesm/watch.mpy": b"older" * 2000, "eesm/old.mpy": b"x", "linked.py": b"older"}
+    lay_out(tmp_path / "old", old)
+    new = lay_out(tmp_path / "new", WITH_ROM)
+    images = [make_image({path: data for path, data in old.items() if "/" in path}), make_image(MODULES)]
+    cuts = half = 0
+    for step in range(1, 100):
+        boards.cut_at = -1
+        flash_folder(tmp_path / "old", DEVICE)
+        boards.cut_at = step
+        try:
+            flash_folder(new, DEVICE)
+        except BoardGone:
+            cuts += 1
+        else:
+            break
+        content, burnt = boards.content(), rom.read_bytes()
+        whole = [image for image in images if burnt.startswith(image)]
+        half += not whole
+        assert whole or burnt[:3] == b"\xff\xff\xff", f"half an image after a cut in step {step}"
+        if MANIFEST in content:
+            size, digits = json.loads(content[MANIFEST])["rom"]
+            assert hash_of(burnt[:size]) == digits
+        boards.cut_at = -1
+        flash_folder(new, DEVICE)
+        assert rom.read_bytes().startswith(images[1]), f"not repaired after a cut in step {step}"
+        assert MANIFEST in boards.content()
+    assert 10 < cuts < 99
+    assert half > 3
+
+
+@pytest.mark.micropython
+def test_rom_that_is_too_small_leaves_the_modules_files(boards: Boards, tmp_path: Path) -> None:
+    rom = boards.give_rom(BLOCK)
+    before = rom.read_bytes()
+    result = flash_folder(lay_out(tmp_path / "built", WITH_ROM), DEVICE)
+    assert result.rom == 0
+    assert set(boards.content()) == {*WITH_ROM, MANIFEST}
+    assert rom.read_bytes() == before
+
+
+@pytest.mark.micropython
+def test_rom_that_stores_something_else_is_found_out(
+    boards: Boards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    burn = Prompt.burn
+    monkeypatch.setattr(
+        Prompt, "burn", lambda self, number, block: burn(self, number, block[:-1] + b"?" if number else block)
+    )
+    boards.give_rom()
+    with pytest.raises(FlashError, match="blocks of the board's ROM have another content: 1, 2"):
+        flash_folder(lay_out(tmp_path / "built", WITH_ROM), DEVICE)
+    assert MANIFEST not in boards.content()
 
 
 # --- reaching the prompt ---------------------------------------------------------------------------

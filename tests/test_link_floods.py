@@ -8,7 +8,6 @@ from eesm import link as links
 from eesm import mailbox as mailboxes
 from eesm import wire
 from eesm.drive import FAULT, OFF, READY, RUNNING, STOPPING, WIRING
-from eesm.watch_board import HEAP_PLENTY
 from tests.link_bench import Board, Client
 from tests.test_urgent import board_in, run
 
@@ -172,8 +171,7 @@ def test_garbage_is_collected_for_a_status_only_while_the_drive_is_off_and_not_a
     board, client, monkeypatch
 ):
     collected = []
-    # The board's watch collects too, but not while there is plenty.
-    monkeypatch.setattr(links.gc, "mem_free", lambda: HEAP_PLENTY, raising=False)
+    monkeypatch.setattr(links.gc, "mem_free", lambda: 16384, raising=False)
     monkeypatch.setattr(links.gc, "collect", lambda: collected.append(board.drive.state))
     for _ in range(10):
         client.ok(wire.STATUS)
@@ -183,7 +181,7 @@ def test_garbage_is_collected_for_a_status_only_while_the_drive_is_off_and_not_a
     assert collected == [OFF, OFF]
     monkeypatch.undo()
     client.arm()
-    monkeypatch.setattr(links.gc, "mem_free", lambda: HEAP_PLENTY, raising=False)
+    monkeypatch.setattr(links.gc, "mem_free", lambda: 16384, raising=False)
     monkeypatch.setattr(links.gc, "collect", lambda: collected.append(board.drive.state))
     client.advance(4000)
     client.ok(wire.STATUS)

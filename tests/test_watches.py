@@ -206,12 +206,15 @@ class Rippling:
         kernel = bench.kernel
         self.kernel, self.settings, self.step_of = kernel, kernel.settings, kernel.step_of
         self.sight, self.passed, self.period = self, passed, 0
-        self.turns, self.w_e = turns, w_e
+        self.turns, self.speed = turns, w_e
         self.words = {"i_d": 0, "i_q": round(0.3 * self.settings["i_max"] / kernel.step["i_q"])}
         self.words["w_e"] = round(w_e / kernel.step["w_e"])
 
+    def __getattr__(self, name: str) -> int:
+        return self.read(name)
+
     def read(self, name: str) -> int:
-        theta = self.w_e * self.period / self.settings["f_pwm"]
+        theta = self.speed * self.period / self.settings["f_pwm"]
         if name == "theta_e":
             return round(theta / (2 * math.pi) * 2**30) % 2**30
         if name in ("u_d", "u_q"):

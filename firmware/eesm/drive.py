@@ -27,9 +27,8 @@ ADC_TOP = 4095  # as in eesm.signals
 SAFE_LOOKS = 3  # that find bridge and field down, one after the other
 GATE_INVERTER = 1  # bit of gate_enable, as in eesm.signals
 COOL = 1.0  # heat of the stator, as eesm.watch_heat.CLEAR, below which an overload is cleared
-KEEPING = 200  # periods of a tick after which no further keeper looks
-LOOKING = 200  # and no further watch
-KNOCK = 0.05  # s after which the kernel is told that the main loop lives, if nothing else is
+KEEPING = 30  # periods of a tick after which no further keeper looks
+LOOKING = 100  # and no further watch
 
 # Faults after which open switches may feed the link: where the bridge bears it, the machine is shorted.
 SHORTING = ("EXCITER_STUCK", "OVER_EXCITATION")
@@ -139,7 +138,6 @@ class Drive:
         self._field_until = 0
         self._field_looked = 0
         self._good = 0
-        self._knocked = self.now
         self._measure = 0
         self._clear = 0
         self._clearing = False
@@ -509,7 +507,7 @@ class Drive:
                 self.read("u_dc_raw"),
             )
         if name == "MAIN_LOOP_SILENT":
-            return "no letter for more than main_loop_timeout = %.2f s" % self.settings["main_loop_timeout"]
+            return "silent for more than main_loop_timeout = %.2f s" % self.settings["main_loop_timeout"]
         return ""
 
     def _cause_now(self):
@@ -547,7 +545,7 @@ class Drive:
         if self.read("faults") and not self._clearing:
             self._take_faults()
         self._watch_host()
-        self._knock()
+        self.mailbox.knock()
         self._see_whether_safe()
         if not self.urgent:
             self._keep()
@@ -758,14 +756,6 @@ class Drive:
         if self.since(self.host_period) > timeout * self.settings["f_pwm"]:
             self._event("host lost", "no message for %.2f s: stopping in order" % timeout)
             self.stop()
-
-    def _knock(self):
-        """Tell the kernel now and then that the main loop lives, when no letter has."""
-        if SCARCE or self.state in (OFF, FAULT) or self.urgent:
-            return
-        if self.since(self._knocked) > KNOCK * self.settings["f_pwm"]:
-            self._knocked = self.now
-            self.mailbox.knock()
 
     def _tick_stopping(self):
         """Wait for i_q: an i_d without torque may be part of the optimum, and ends while the field falls."""

@@ -128,7 +128,7 @@ _ROWS = (
     (
         "MAIN_LOOP_SILENT",
         "the main loop has stopped while the control law still runs",
-        "main_loop_timeout without a letter of the main loop, while armed",
+        "main_loop_timeout without a sign of life of the main loop, while armed",
         CYCLE,
         4100,
         OPEN,

@@ -84,6 +84,7 @@ class Kernel:
         if block is None:
             block = array("i", bytes(4 * unit["size"]))
         self.block = block
+        self._view = memoryview(block)  # whose words are integers, also where the block is numpy's
         # (fault name, text) when the routines could not be loaded.
         self.failure = None  # type: tuple[str, str] | None
         self._fill()
@@ -115,12 +116,12 @@ class Kernel:
 
     def read(self, name):
         """Raw value of a scalar signal."""
-        return int(self.block[self._signals[name] & OFFSET_MASK])
+        return self._view[self._signals[name] & OFFSET_MASK]
 
     def si(self, name):
         """Value of a scalar signal in its SI unit."""
         word = self._signals[name]
-        return int(self.block[word & OFFSET_MASK]) * self._steps[word >> STEP_SHIFT & INDEX_MASK]
+        return self._view[word & OFFSET_MASK] * self._steps[word >> STEP_SHIFT & INDEX_MASK]
 
     def raw(self, name, value):
         """Raw integer nearest to an SI value; the range is the mailbox's to check."""

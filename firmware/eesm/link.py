@@ -27,7 +27,8 @@ from eesm.mailbox import MailboxFull
 READ_SIZE = 256  # bytes taken from the port in one turn
 INBOX = 18  # requests that are kept while there is no time for them: as many as one reading can hold
 REQUESTS_A_TURN = 2
-FRAMES_A_TURN = 8  # of a drive whose periods wait for the main loop; others send one
+FRAMES_A_TURN = 8  # of a drive whose periods wait for the main loop
+FRAMES_OF_A_BOARD = 2
 OUTBOX = 4  # frames that may wait for the port before no more requests are read
 SESSIONS = 4
 AHEAD = 1024  # requests that a line may lose; one from further ahead is an old one, replayed after the wrap
@@ -102,7 +103,7 @@ class Link:
         self.outbox = []  # frames that wait for the port; always the same list
         self._at = 0  # bytes of the first one that the port has taken
         self._rows_size = 0  # bytes of telemetry.frame, which is longer than what it holds
-        self._frames = FRAMES_A_TURN if drive.driver.waits else 1
+        self._frames = FRAMES_A_TURN if drive.driver.waits else FRAMES_OF_A_BOARD
         self._advance = None  # (kind, sequence) of the advance that is still to be answered
         self._quit = False
         self._leaves = False

@@ -3,8 +3,10 @@
 import gc
 import sys
 
-SCARCE = sys.platform == "rp2"  # too little for all watches and the snapshot; modules are lent
-# Modules that a board has in its memory only while it arms.
+# Too little for all watches and the snapshot, and modules are lent: a Pico that holds their code in its heap,
+# since its MicroPython has no ROM partition from which it would run in place.
+SCARCE = sys.platform == "rp2" and not __file__.startswith("/rom/")
+# Modules that such a board has in its memory only while it arms.
 LENT = ("startup",)
 
 

@@ -27,11 +27,14 @@ NAMES = (
     "compare_a",
     "compare_b",
     "compare_c",
+    "i_d_ref",
+    "i_q_ref",
+    "i_f_ref",
 )
 
 
 class Sight:
-    """One copy of the words between the first and the last of NAMES."""
+    """One copy of the words between the first and the last of NAMES, and the raw value of each."""
 
     def __init__(self, kernel):
         places = [kernel.offset[name] for name in NAMES]
@@ -40,25 +43,44 @@ class Sight:
         self._window = memoryview(kernel.block)[first : first + count]
         self._words = array("i", bytes(4 * count))
         self._copy = memoryview(self._words)
-        self._at = {}
-        for k in range(len(NAMES)):
-            self._at[NAMES[k]] = places[k] - first
+        self._at = [place - first for place in places]
         self.period = kernel.read("period")
         self.passed = 0  # periods since the last look, 0: nothing new has been seen
+        self._name()
 
     def take(self):
         """Look again."""
         self._copy[:] = self._window
-        period = self._words[self._at["period"]]
+        period = self._words[self._at[0]]
         passed = signed(period - self.period)
         if passed < FRESH:  # ticks that make up for a late one
             self.passed = 0
         else:
             self.period, self.passed = period, passed
+        self._name()
 
-    def read(self, name):
-        """Raw value of one of NAMES."""
-        return self._words[self._at[name]]
+    def _name(self):
+        # An attribute costs a board a tenth of what a call does, and the watches read each several times.
+        words, at = self._words, self._at
+        self.i_a_raw = words[at[1]]
+        self.i_b_raw = words[at[2]]
+        self.i_f_raw = words[at[3]]
+        self.u_dc_raw = words[at[4]]
+        self.position = words[at[5]]
+        self.theta_e = words[at[6]]
+        self.w_e = words[at[7]]
+        self.i_d = words[at[8]]
+        self.i_q = words[at[9]]
+        self.u_d = words[at[10]]
+        self.u_q = words[at[11]]
+        self.d_integral = words[at[12]]
+        self.q_integral = words[at[13]]
+        self.compare_a = words[at[14]]
+        self.compare_b = words[at[15]]
+        self.compare_c = words[at[16]]
+        self.i_d_ref = words[at[17]]
+        self.i_q_ref = words[at[18]]
+        self.i_f_ref = words[at[19]]
 
 
 class Lasting:

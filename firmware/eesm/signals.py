@@ -290,9 +290,9 @@ class Signals(SignalSet):
     u_dc_jump: int = parameter(
         "u", 15, 0, Q15_MAX, "V", "rise of u_dc in a period beyond which its battery is gone", Q15_MAX
     )
-    silence: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law without a letter")
+    silence: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law without a sign of life")
     silence_max: int = parameter(
-        "one", 0, 0, Q30_MAX, "1", "cycles without a letter after which the main loop is dead, 0: never"
+        "one", 0, 0, Q30_MAX, "1", "cycles without one after which the main loop is dead, 0: never"
     )
     fault_request: int = parameter("one", 0, 0, 255, "1", "number of the main loop's first fault, 0: none")
     short_allowed: int = parameter("one", 0, 0, 1, "1", "1: the bridge bears a shorted machine's current")

@@ -24,7 +24,7 @@ CAPTURE_KEPT = 10.0  # s for which a capture waits to be fetched
 DIVIDER_MAX = 20000
 
 # A reader that was overtaken goes on with the newest rows but these, not with one that is next to go.
-KEEP = STREAM_ROWS - 16
+KEEP = STREAM_ROWS - 32
 
 ROWS_AT = wire.HEADER_SIZE + wire.ROWS_SIZE  # where the rows begin in a frame's content
 PATIENCE = 0.02  # s that a row waits for company in its frame

@@ -1,12 +1,13 @@
 """Watches of the rotor angle by the machine's voltage; see `eesm.watch_field` for what a watch is."""
 
-from math import atan2, pi, sqrt
+from math import atan2, pi, sqrt, tan
 
 from eesm.faults import Failed
 from eesm.sight import Lasting
 
 JUDGE_PERIODS = 40  # looks that come sooner wait: a board has little time
 SLIPPED = 15 * pi / 180
+TANGENT = tan(SLIPPED)
 SLIPPED_TIME = 0.010  # s
 REVERSED_TIME = 0.020
 
@@ -27,6 +28,7 @@ class AngleWatch:
         self.drive = drive
         self._slipped = Lasting()
         self._reversed = Lasting()
+        self._steps = [drive.step_of(name) for name in ("w_e", "i_d", "d_integral")]
         self.begin()
 
     def begin(self):
@@ -44,13 +46,13 @@ class AngleWatch:
             return
         self._passed = 0
         settings, now = drive.settings, sight.period
-        w_e = sight.read("w_e") * drive.step_of("w_e")
+        w, i, u = self._steps
+        w_e = sight.w_e * w
         psi = drive.si("psi_t")
-        i, u = drive.step_of("i_d"), drive.step_of("d_integral")
-        i_d, i_q = sight.read("i_d") * i, sight.read("i_q") * i
+        i_d, i_q = sight.i_d * i, sight.i_q * i
         r_s = settings["R_s"]
-        v_d = sight.read("d_integral") * u - r_s * i_d
-        v_q = sight.read("q_integral") * u - r_s * i_q
+        v_d = sight.d_integral * u - r_s * i_d
+        v_q = sight.q_integral * u - r_s * i_q
         e_q, e_d = w_e * psi + v_q, -v_d  # of psi_t along d and q as the machine shows them
         emf = sqrt(e_d * e_d + e_q * e_q)
         current = sqrt(i_d * i_d + i_q * i_q)
@@ -60,9 +62,10 @@ class AngleWatch:
             along, across = -along, -across
         f_pwm = settings["f_pwm"]
 
-        torque = drive.si("torque")
-        backwards = emf > 0.015 * known + drop and along < -0.5 * emf and torque * w_e < 0
-        backwards = backwards and abs(torque) > 0.1 * settings["torque_max"]
+        torque, backwards = 0.0, False
+        if emf > 0.015 * known + drop and along < -0.5 * emf:
+            torque = drive.si("torque")
+            backwards = torque * w_e < 0 and abs(torque) > 0.1 * settings["torque_max"]
         if not backwards:
             self._w_first = abs(w_e)
         if self._reversed.lasts(backwards and abs(w_e) >= self._w_first, now, REVERSED_TIME * f_pwm):
@@ -72,11 +75,12 @@ class AngleWatch:
                 % torque,
             )
 
-        angle = atan2(across, along)
-        # Iron, dead time and a wrong L_q make voltages across that are no angle.
-        doubt = 0.05 * known + drop + 0.1 * settings["L_q"] * current * abs(w_e) + self._kick()
-        bad = abs(angle) > SLIPPED and (emf if along < 0 else abs(across)) > doubt
-        bad = bad and not drive.current_watch.doubts()
+        angle, bad = 0.0, False
+        if abs(across) > TANGENT * along:
+            angle = atan2(across, along)
+            # Iron, dead time and a wrong L_q make voltages across that are no angle.
+            doubt = 0.05 * known + drop + 0.1 * settings["L_q"] * current * abs(w_e) + self._kick()
+            bad = (emf if along < 0 else abs(across)) > doubt and not drive.current_watch.doubts()
         if self._slipped.lasts(bad, now, SLIPPED_TIME * f_pwm):
             raise Failed(
                 "ANGLE_SLIPPED",

@@ -51,32 +51,35 @@ class BalanceWatch:
         # Sums: i_d, i_q, u_d, u_q; the same times cosine, times sine; cosine; sine.
         self._sums = [0] * 14
         self._squares = [0, 0]  # of currents and voltages, over 1024: small integers
-        # Lowest and highest of i_d_ref, i_q_ref, w_e, i_f_ref.
+        # Lowest and highest of i_d_ref, i_q_ref, w_e, i_f_ref, and how far apart they may be: the fault
+        # itself makes torque, speed and references ripple.
         self._low, self._high = [32767] * 4, [-32768] * 4
+        read = self.drive.read
+        self._limits = read("i_max") >> 1, read("i_max") >> 1, 2000, read("i_f_max") >> 2
 
     def look(self):
         """Fail when windows one after the other agree that the phases differ."""
         drive, sight = self.drive, self.drive.sight
         if sight.passed == 0:
             return
-        low, high = self._low, self._high
-        seen = drive.read("i_d_ref"), drive.read("i_q_ref"), sight.read("w_e"), drive.read("i_f_ref")
-        for k in range(4):
-            low[k], high[k] = min(low[k], seen[k]), max(high[k], seen[k])
-        # The fault itself makes torque, speed and references ripple.
-        limits = drive.read("i_max") >> 1, drive.read("i_max") >> 1, 2000, drive.read("i_f_max") >> 2
-        for k in range(4):
+        low, high, limits = self._low, self._high, self._limits
+        k = 0
+        for seen in (sight.i_d_ref, sight.i_q_ref, sight.w_e, sight.i_f_ref):
+            if seen < low[k]:
+                low[k] = seen
+            if seen > high[k]:
+                high[k] = seen
             if high[k] - low[k] > limits[k]:
                 self._forget()
                 self._start()
                 return
+            k += 1
         # Half the 512 steps of a turn: twice the angle.
-        place = self._sine + (sight.read("theta_e") >> 20 & 511)
+        place = self._sine + (sight.theta_e >> 20 & 511)
         block, sums = drive.kernel.block, self._sums
         sine, cosine = int(block[place]), int(block[place + 128])
         squares, k = self._squares, 0
-        for name in ("i_d", "i_q", "u_d", "u_q"):
-            value = sight.read(name)
+        for value in (sight.i_d, sight.i_q, sight.u_d, sight.u_q):
             sums[k] += value
             sums[k + 4] += value * cosine >> 15
             sums[k + 8] += value * sine >> 15

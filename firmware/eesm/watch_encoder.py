@@ -77,6 +77,7 @@ class JumpWatch:
 
     def __init__(self, drive):
         self.drive = drive
+        self._step = drive.step_of("w_e")
         self.begin()
 
     def begin(self):
@@ -95,8 +96,8 @@ class JumpWatch:
         settings = drive.settings
         counts, pairs, f_pwm = settings["encoder_counts"], settings["pole_pairs"], settings["f_pwm"]
         place, pace, jumped = self._place, self._pace, self._jumped
-        self._place = sight.read("position")
-        w_m = sight.read("w_e") * drive.step_of("w_e") / pairs
+        self._place = sight.position
+        w_m = sight.w_e * self._step / pairs
         self._pace = w_m / (2 * pi) * counts / f_pwm
         if settings["encoder_reversed"]:
             self._pace = -self._pace

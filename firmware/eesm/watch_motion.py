@@ -16,6 +16,7 @@ class MotionWatch:
 
     def __init__(self, drive):
         self.drive = drive
+        self._step = drive.step_of("w_e")
         self.begin()
 
     def begin(self):
@@ -33,7 +34,7 @@ class MotionWatch:
         if sight.passed == 0 or passed < WINDOW * settings["f_pwm"]:
             return
         self._since = sight.period
-        w_m = sight.read("w_e") * drive.step_of("w_e") / settings["pole_pairs"]
+        w_m = sight.w_e * self._step / settings["pole_pairs"]
         self._watch_standing(w_m, passed)
         before, self._speed = self._speed, w_m
         if before is None or passed > LONG * settings["f_pwm"]:

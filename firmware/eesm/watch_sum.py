@@ -32,8 +32,8 @@ class SumWatch:
         settings, step = drive.settings, drive.step_of("i_d")
         i_c = drive.driver.readings()["i_c"]
         total = drive.si("i_a") + drive.si("i_b") + i_c
-        i_d, i_q = sight.read("i_d") * step, sight.read("i_q") * step
-        w_e = abs(sight.read("w_e")) * drive.step_of("w_e")
+        i_d, i_q = sight.i_d * step, sight.i_q * step
+        w_e = abs(sight.w_e) * drive.step_of("w_e")
         allowed = self.SHARE * settings["i_max"]
         allowed += self.APART * w_e / settings["f_pwm"] * sqrt(i_d * i_d + i_q * i_q)
         # A leak follows its leg's voltage and has moments of nothing.  A stuck sensor is to be named as one.

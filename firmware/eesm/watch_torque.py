@@ -43,6 +43,7 @@ class TorqueWatch:
     def __init__(self, drive):
         self.drive = drive
         self._bad = Lasting()
+        self._step = drive.step_of("w_e")
         self._asked = []  # (period, mode, words) of setpoints that are not due yet
         self.begin()
 
@@ -99,12 +100,12 @@ class TorqueWatch:
     def _find_speed(self, time):
         """Mean speed in rad/s since the last look, by counts; only its whole turns are the kernel's."""
         sight, settings = self.drive.sight, self.drive.settings
-        counts, place = settings["encoder_counts"], sight.read("position")
+        counts, place = settings["encoder_counts"], sight.position
         moved = place - self._place
         self._place = place
         if settings["encoder_reversed"]:
             moved = -moved
-        w_m = sight.read("w_e") * self.drive.step_of("w_e") / settings["pole_pairs"]
+        w_m = sight.w_e * self._step / settings["pole_pairs"]
         turns = moved / counts
         turns += round(w_m * time / (2 * pi) - turns)
         return turns / time * 2 * pi
@@ -112,9 +113,9 @@ class TorqueWatch:
     def _judge(self, w_m, time):
         sight, settings = self.drive.sight, self.drive.settings
         scale = settings["i_base"] / 2048
-        i_a = (sight.read("i_a_raw") - self._zero[0]) * self._gain[0] * scale
-        i_b = (sight.read("i_b_raw") - self._zero[1]) * self._gain[1] * scale
-        i_f = (sight.read("i_f_raw") - self._zero[2]) * self._gain[2] * settings["i_f_base"] / 2048
+        i_a = (sight.i_a_raw - self._zero[0]) * self._gain[0] * scale
+        i_b = (sight.i_b_raw - self._zero[1]) * self._gain[1] * scale
+        i_f = (sight.i_f_raw - self._zero[2]) * self._gain[2] * settings["i_f_base"] / 2048
         i_alpha, i_beta = i_a, (i_a + 2 * i_b) * 0.57735
         margin = SHARE * settings["torque_max"]
         if settings["driveline_damping"] > 0:
@@ -139,9 +140,9 @@ class TorqueWatch:
     def _by_power(self, w_m, i_a, i_b, i_alpha, i_beta):
         """(torque, what the losses make uncertain) in N.m by the power at the terminals."""
         sight, settings = self.drive.sight, self.drive.settings
-        u_dc = sight.read("u_dc_raw") * settings["u_base"] / 4096
+        u_dc = sight.u_dc_raw * settings["u_base"] / 4096
         volt = u_dc / settings["pwm_top"]
-        a, b, c = sight.read("compare_a"), sight.read("compare_b"), sight.read("compare_c")
+        a, b, c = sight.compare_a, sight.compare_b, sight.compare_c
         u_alpha, u_beta = (2 * a - b - c) * volt / 3, (b - c) * volt * 0.57735
         # The compare counts act while the rotor turns on from where the currents were taken.
         w_e = w_m * settings["pole_pairs"]
@@ -160,7 +161,7 @@ class TorqueWatch:
     def _by_currents(self, i_alpha, i_beta, i_f):
         """Torque in N.m by the fluxes."""
         settings = self.drive.settings
-        turns = (self.drive.sight.read("position") + 0.5) / settings["encoder_counts"]
+        turns = (self.drive.sight.position + 0.5) / settings["encoder_counts"]
         if settings["encoder_reversed"]:
             turns = -turns
         angle = (turns * settings["pole_pairs"] + self._turned) * 2 * pi

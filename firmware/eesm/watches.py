@@ -22,6 +22,14 @@ MORE = (
     ("watch_torque", "TorqueWatch"),
 )
 SUM = ("watch_sum", "SumWatch")  # for a board that measures the third current
+MODULES = ["sight", "watch_sum", "watch_board", "watch_heat", "watch_winding"]
+MODULES += [module for module, _ in FIRST + MORE]
+
+
+def load():
+    """Load the modules of all watches and keepers."""
+    for name in MODULES:
+        __import__("eesm." + name)
 
 
 def make(module, name, argument):

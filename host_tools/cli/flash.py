@@ -35,7 +35,12 @@ PATH = click.Path(path_type=Path)
     help="Serial port; default: the only board there is.",
 )
 @click.option(
-    "--uf2", type=PATH, envvar="UF2", metavar="FILE", help="MicroPython, for a board in BOOTSEL mode."
+    "--uf2",
+    type=PATH,
+    envvar="UF2",
+    metavar="FILE",
+    help="MicroPython, for a board in BOOTSEL mode: the one that `make pico` builds has room for all "
+    "protections, a stock one for the first.",
 )
 @click.option("--volume", type=PATH, metavar="FOLDER", help="Where the drive RPI-RP2 is mounted.")
 @click.option("--yes", is_flag=True, help="Install MicroPython without asking.")
@@ -54,12 +59,15 @@ def flash(
 
     Refused while the drive is armed. Cut short at any moment it leaves a board that starts nothing; the same
     command repairs it. A bare board is plugged in with BOOTSEL held; it then takes MicroPython from --uf2.
+    The one whose path `make pico` prints has a ROM partition, from which the drive runs in place: that leaves
+    memory for every protection. With a stock one a Pico has memory for the first ones only (docs/safety.md).
 
     \b
     Examples:
       eesm flash a
       eesm flash b --port /dev/ttyACM1
       eesm flash a --kernel native
+      eesm flash a --uf2 "$(make -s pico)"
       eesm flash a --uf2 RPI_PICO-20250415-v1.25.0.uf2
     """
     from eesm.store import SLOTS
@@ -78,14 +86,20 @@ def flash(
     result = flash_folder(
         folder, device, restart=not no_restart, show=show_bar, say=lambda text: shown.print(f"{text} ...")
     )
-    if result.uploaded or result.removed:
+    if result.bytes or result.removed:
         removed = f", removed {', '.join(result.removed)}" if result.removed else ""
         shown.print(
-            f"Uploaded {len(result.uploaded)} files ({result.bytes / 1000:.1f} kB), "
-            f"{len(result.kept)} were right already{removed}; {result.seconds:.1f} s in all."
+            f"Uploaded {len(result.uploaded)} files and {result.burnt} blocks of ROM "
+            f"({result.bytes / 1000:.1f} kB), {len(result.kept)} files were right already{removed}; "
+            f"{result.seconds:.1f} s in all."
         )
     else:
         shown.print(f"All {len(result.kept)} files were right already; {result.seconds:.1f} s in all.")
+    if not result.rom:
+        shown.print(
+            "This MicroPython has no ROM partition for the drive's modules, so there is memory for the first "
+            "watches only (docs/safety.md). The one that `make pico` builds has: eesm flash --uf2 <its path>"
+        )
     others = [path for path in result.others if path not in SLOTS]
     if len(others) < len(result.others):
         shown.print("The parameters that the board keeps are still there: eesm params kept")

@@ -4,8 +4,11 @@
 
     plan      what must change, by comparison alone
     prompt    MicroPython's prompt and the files there, by mpremote
+    rom       modules that run in place, as the image of a ROM partition
     reach     from whatever the board does now to its prompt, and from there to the drive
     bootsel   MicroPython itself, onto a bare board
+
+A board whose MicroPython has a ROM partition gets its modules there, others as files.
 
 What is on a board is a transaction: its manifest is put aside first and written last. main.py starts nothing
 without it, so a flash that is cut short at any moment leaves a board at a prompt, outputs off, and the next
@@ -37,6 +40,7 @@ from host_tools.flash.plan import (
 )
 from host_tools.flash.prompt import Found, Prompt
 from host_tools.flash.reach import Port, reach_prompt, wait_for_drive
+from host_tools.flash.rom import BLOCK, EMPTY, blocks_of, make_image, modules_of
 
 __all__ = ["FlashError", "Result", "flash_folder"]
 
@@ -45,7 +49,6 @@ PATIENCE = 30.0
 PATIENCE_VIRTUAL = 300.0
 ANSWER = 1.0
 ANSWER_VIRTUAL = 6.0
-BLOCK = 4096  # bytes that a file takes at least on the board's file system
 
 
 class Shown(Protocol):
@@ -63,7 +66,9 @@ class Result:
     removed: tuple[str, ...]
     kept: tuple[str, ...]
     others: tuple[str, ...]  # files that are neither ours nor in the way
-    bytes: int  # of the uploaded files
+    bytes: int  # of the uploaded files and the ROM's blocks
+    rom: int  # bytes of the modules' image in the ROM partition, 0 where they are files
+    burnt: int  # blocks of it that were written
     seconds: float
     interpreter: str
     identity: dict[str, str]  # of the drive that answered; empty without a restart
@@ -95,9 +100,14 @@ def flash_folder(
         found = prompt.identify()
         check_board(found, identity["board"], unit.get("board", {}).get("chip", ""))
         say(f"{found} answers")
-        plan = compare(prompt, files, identity)
+        image = make_image(modules_of(files)) if found.rom else b""
+        if len(image) > found.rom:
+            image = b""
+        if image:
+            files = {path: data for path, data in files.items() if path not in modules_of(files)}
+        plan = compare(prompt, files, identity, image)
         if not plan.is_done:
-            _carry_out(prompt, plan, files, found, show)
+            _carry_out(prompt, plan, files, image, found, show)
         said = {}
         if restart:
             prompt.reset()
@@ -111,24 +121,29 @@ def flash_folder(
         removed=plan.remove,
         kept=plan.keep,
         others=plan.others,
-        bytes=sum(len(files[path]) for path in plan.upload),
+        bytes=sum(len(files[path]) for path in plan.upload) + BLOCK * len(plan.burn),
+        rom=len(image),
+        burnt=len(plan.burn),
         seconds=time.monotonic() - started,
         interpreter=str(found),
         identity=said,
     )
 
 
-def compare(prompt: Prompt, files: dict[str, bytes], identity: dict[str, str]) -> Plan:
-    """Looks at the board's files and says what has to change."""
+def compare(prompt: Prompt, files: dict[str, bytes], identity: dict[str, str], image: bytes) -> Plan:
+    """Looks at the board's files and its ROM and says what has to change."""
     listing = prompt.list_files()
     same_size = [path for path, data in files.items() if listing.get(path) == len(data)]
     hashes = prompt.hash_files(same_size)
     found = {path: hashes.get(path, "") for path, size in listing.items() if size >= 0}
     manifests = [prompt.read(name) if name in found else None for name in (MANIFEST, OLD_MANIFEST)]
-    return make_plan(files, identity, found, *manifests)
+    burnt = prompt.hash_rom(len(blocks_of(image))) if image else ()
+    return make_plan(files, identity, found, *manifests, image, burnt)
 
 
-def _carry_out(prompt: Prompt, plan: Plan, files: dict[str, bytes], found: Found, show: Shown) -> None:
+def _carry_out(
+    prompt: Prompt, plan: Plan, files: dict[str, bytes], image: bytes, found: Found, show: Shown
+) -> None:
     size = sum(len(files[path]) for path in plan.upload)
     needed = sum(-len(files[path]) % BLOCK + len(files[path]) for path in plan.upload)
     if needed > found.free + _freed(prompt, plan):
@@ -147,6 +162,8 @@ def _carry_out(prompt: Prompt, plan: Plan, files: dict[str, bytes], found: Found
         prompt.make_folders(folders_of(upload))
         for path in upload:
             prompt.write(path, files[path], advance)
+    if plan.burn:
+        burn(prompt, plan, image, show)
     with show("verifying", len(plan.upload)) as advance:
         wrong = find_wrong(prompt, {path: files[path] for path in plan.upload}, advance)
     if wrong:
@@ -157,6 +174,23 @@ def _carry_out(prompt: Prompt, plan: Plan, files: dict[str, bytes], found: Found
         )
     prompt.replace(MANIFEST, plan.manifest)
     prompt.remove(_leftovers(prompt))
+
+
+def burn(prompt: Prompt, plan: Plan, image: bytes, show: Shown) -> None:
+    """Writes the blocks of the ROM that differ; raises FlashError when the board reads others back."""
+    blocks = blocks_of(image)
+    with show(f"writing {len(plan.burn)} blocks of ROM", len(plan.burn)) as advance:
+        prompt.burn(0, EMPTY * BLOCK)
+        for number in plan.burn:
+            prompt.burn(number, blocks[number])
+            advance(1)
+    wrong = [k for k, found in enumerate(prompt.hash_rom(len(blocks))) if found != hash_of(blocks[k])]
+    if wrong:
+        raise FlashError(
+            f"{len(wrong)} of {len(blocks)} blocks of the board's ROM have another content: "
+            f"{', '.join(map(str, wrong[:5]))}.",
+            f"{AGAIN}; if the same blocks are wrong again, the board's flash memory is worn out",
+        )
 
 
 def find_wrong(

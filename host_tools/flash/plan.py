@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from host_tools.flash.rom import blocks_of
 
 MANIFEST = "manifest.json"
 # The manifest of before, while a flash is under way: it says which files were ours.
@@ -28,10 +30,11 @@ CODE = (".py", ".mpy")
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do, in this order: remove, upload, verify, write the manifest."""
+    """What to do, in this order: remove, upload, burn, verify, write the manifest."""
 
     remove: tuple[str, ...]
     upload: tuple[str, ...]  # paths below the built folder
+    burn: tuple[int, ...]  # blocks of the ROM's image, the first one last
     keep: tuple[str, ...]  # right already
     others: tuple[str, ...]  # on the board, neither ours nor in the way
     manifest: bytes
@@ -40,7 +43,7 @@ class Plan:
     @property
     def is_done(self) -> bool:
         """True when the board holds everything already."""
-        return self.manifest_is_right and not self.remove and not self.upload
+        return self.manifest_is_right and not self.remove and not self.upload and not self.burn
 
 
 def hash_of(content: bytes) -> str:
@@ -57,13 +60,15 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     }
 
 
-def make_manifest(files: Mapping[str, bytes], identity: Mapping[str, Any]) -> bytes:
-    """The manifest of these files: who the board is with them, and size and hash of each."""
+def make_manifest(files: Mapping[str, bytes], identity: Mapping[str, Any], image: bytes = b"") -> bytes:
+    """The manifest of these files: who the board is with them, and size and hash of each and of the ROM."""
     content = {
         "format": FORMAT,
         **{name: identity[name] for name in ("unit", "board", "kernel_hash")},
         "files": {path: [len(data), hash_of(data)] for path, data in sorted(files.items())},
     }
+    if image:
+        content["rom"] = [len(image), hash_of(image)]
     return json.dumps(content, separators=(",", ":")).encode()
 
 
@@ -81,13 +86,15 @@ def make_plan(
     found: Mapping[str, str],
     manifest: bytes | None,
     old_manifest: bytes | None = None,
+    image: bytes = b"",
+    burnt: Sequence[str] = (),
 ) -> Plan:
-    """Compares a built folder with what is on the board.
+    """Compares files, and the image of a ROM partition if there is one, with what is on the board.
 
     `found` maps each path on the board to its hash, or to "" where the size alone shows that it is another
-    file; the manifests are those that the board holds.
+    file; the manifests are those that the board holds; `burnt` are the hashes of its ROM's blocks.
     """
-    wanted = make_manifest(files, identity)
+    wanted = make_manifest(files, identity, image)
     ours = listed_in(manifest or b"") | listed_in(old_manifest or b"")
     stems = {_stem(path) for path in files if PurePosixPath(path).suffix in CODE}
     remove, others = [], []
@@ -102,9 +109,13 @@ def make_plan(
         else:
             others.append(path)
     changed = [path for path in files if found.get(path) != hash_of(files[path])]
+    blocks = [hash_of(block) for block in blocks_of(image)]
+    differ = [number for number, block in enumerate(blocks) if list(burnt[number : number + 1]) != [block]]
     return Plan(
         remove=tuple(remove),
         upload=tuple(sorted(changed, key=lambda path: (path != FIRST, path))),
+        # The first block is erased before any other changes: without it MicroPython mounts nothing.
+        burn=(*(number for number in differ if number), 0) if differ else (),
         keep=tuple(sorted(set(files) - set(changed))),
         others=tuple(others),
         manifest=wanted,

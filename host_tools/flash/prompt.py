@@ -20,6 +20,7 @@ from typing import Any
 from host_tools.errors import MissingExtra
 from host_tools.flash.errors import AGAIN, BoardGone, FlashError
 from host_tools.flash.plan import HASH_DIGITS, NEW
+from host_tools.flash.rom import BLOCK
 
 BAUD = 115_200  # USB ports and PTYs ignore it
 RESETS = b"resetting"
@@ -38,7 +39,11 @@ HASHED_AT_ONCE = 24  # files whose hashes one step asks for
 
 # What the steps below use. Sent once; it fits into what a bare board has, and needs nothing of ours there.
 _HELPERS = f"""
-import os, gc, io, hashlib, binascii, deflate
+import os, vfs, gc, io, hashlib, binascii, deflate
+def digits(digest):
+    return binascii.hexlify(digest.digest()).decode()[:{HASH_DIGITS}]
+def unpack(data):
+    return deflate.DeflateIO(io.BytesIO(binascii.a2b_base64(data)), deflate.RAW, {WINDOW}).read()
 def walk(folder):
     for entry in os.ilistdir(folder):
         path = folder + entry[0]
@@ -58,13 +63,12 @@ def hashes(paths):
                     if not count:
                         break
                     digest.update(buffer[:count])
-            print(repr((path, binascii.hexlify(digest.digest()).decode()[:{HASH_DIGITS}])), end=',')
+            print(repr((path, digits(digest))), end=',')
         except OSError:
             print(repr((path, '')), end=',')
 def put(path, mode, data):
-    data = deflate.DeflateIO(io.BytesIO(binascii.a2b_base64(data)), deflate.RAW, {WINDOW}).read()
     with open(path, mode) as file:
-        file.write(data)
+        file.write(unpack(data))
     gc.collect()
 def move(path, to):
     try:
@@ -83,6 +87,18 @@ def make(folders):
             os.mkdir(folder)
         except OSError:
             pass
+def burnt(count):
+    rom, buffer = vfs.rom_ioctl(2, 0), bytearray({BLOCK})
+    for block in range(count):
+        rom.readblocks(block, buffer)
+        print(repr(digits(hashlib.sha256(buffer))), end=',')
+def burn(block, data):
+    try:
+        vfs.umount('/rom')
+    except OSError:
+        pass
+    vfs.rom_ioctl(2, 0).writeblocks(block, unpack(data))
+    gc.collect()
 """
 
 # The watchdog cannot be stopped once it runs: bit 30 of its CTRL register (RP2040 datasheet, section 4.7.6).
@@ -95,6 +111,14 @@ if "RP2040" in found["machine"]:
     import machine
     found["watchdog"] = bool(machine.mem32[0x40058000] >> 30 & 1)
 found["free"] = os.statvfs("/")[0] * os.statvfs("/")[3]
+found["rom"] = 0
+try:
+    import vfs
+    rom = vfs.rom_ioctl(2, 0)
+    if not isinstance(rom, int):
+        found["rom"] = rom.ioctl(4, 0) * rom.ioctl(5, 0)
+except (ImportError, AttributeError):
+    pass
 print(json.dumps(found))
 """
 
@@ -108,6 +132,7 @@ class Found:
     machine: str
     has_watchdog_running: bool
     free: int  # bytes of its file system
+    rom: int = 0  # bytes of its ROM partition
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} on {self.machine}"
@@ -128,7 +153,7 @@ class Prompt:
         except ValueError as error:
             raise FlashError(f"{self.port} does not answer as MicroPython does: {error}.") from error
         version = ".".join(str(number) for number in said["version"])
-        return Found(said["name"], version, said["machine"], said["watchdog"], said["free"])
+        return Found(said["name"], version, said["machine"], said["watchdog"], said["free"], said["rom"])
 
     def list_files(self) -> dict[str, int]:
         """Size of each file, -1 for folders, by path."""
@@ -157,8 +182,7 @@ class Prompt:
         """Writes a file; `tell` hears how many more bytes are there."""
         for first in range(0, len(data), CHUNK) or (0,):
             chunk = data[first : first + CHUNK]
-            packed = base64.b64encode(_deflate(chunk)).decode()
-            self._call(f"put({path!r}, {'ab' if first else 'wb'!r}, {packed!r})")
+            self._call(f"put({path!r}, {'ab' if first else 'wb'!r}, {_pack(chunk)!r})")
             if tell is not None:
                 tell(len(chunk))
 
@@ -178,6 +202,14 @@ class Prompt:
     def make_folders(self, folders: Iterable[str]) -> None:
         """Makes folders, outer ones first, unless they are there."""
         self._call(f"make({list(folders)!r})")
+
+    def hash_rom(self, count: int) -> list[str]:
+        """Hash of each of the first blocks of the ROM partition."""
+        return list(_evaluate(b"[" + self._call(f"burnt({count})") + b"]"))
+
+    def burn(self, number: int, block: bytes) -> None:
+        """Writes a block of the ROM partition, which is not mounted any more until the next restart."""
+        self._call(f"burn({number}, {_pack(block)!r})")
 
     def reset(self) -> None:
         """Restarts the board as its reset pin would, and closes the port."""
@@ -254,9 +286,9 @@ def _translated(port: str) -> Iterator[None]:
         raise BoardGone(f"The board at {port} stopped answering: {why}.", AGAIN) from error
 
 
-def _deflate(data: bytes) -> bytes:
+def _pack(data: bytes) -> str:
     packer = zlib.compressobj(9, zlib.DEFLATED, -WINDOW)
-    return packer.compress(data) + packer.flush()
+    return base64.b64encode(packer.compress(data) + packer.flush()).decode()
 
 
 def _evaluate(text: bytes) -> Any:

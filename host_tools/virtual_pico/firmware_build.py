@@ -1,9 +1,10 @@
-"""Builds MicroPython's own RPI_PICO firmware once, from the machine's package registries alone.
+"""Builds MicroPython for the Raspberry Pi Pico once, from the machine's package registries alone.
 
 The sources are Debian's packages of MicroPython, mbedtls, the Pico SDK and TinyUSB; the compiler is
-`toolchain`'s. Nothing of the firmware is changed: the board is MicroPython's RPI_PICO. Only four small
-drivers that MicroPython's library would add to the frozen modules (onewire, ds18x20, dht, neopixel) are
-absent, since no package holds them.
+`toolchain`'s. No source is changed: the board is MicroPython's RPI_PICO with a ROM partition, which runs
+modules in place from flash. It lies between the firmware and the file system, which stays where it is. Four
+small drivers that MicroPython's library would add to the frozen modules (onewire, ds18x20, dht, neopixel)
+are absent, since no package holds them.
 
     python -m host_tools.virtual_pico.firmware_build     prints the path of firmware.uf2
 
@@ -36,6 +37,8 @@ SOURCES = ("micropython", "mbedtls")
 SOURCE_PACKAGES = ("pico-sdk-source", "tinyusb-source")
 BOARD = "RPI_PICO"
 FLASH = 0x10000000  # where the RP2040's XIP window starts (datasheet, section 2.6.3)
+ROM_BYTES = 256 * 1024  # of the ROM partition, right below the file system
+STORAGE = 640 * 1024  # where RPI_PICO's file system begins in 2 MB of flash
 CMAKE = "cmake>=3.20,<4"
 
 _MANIFEST = 'freeze("$(PORT_DIR)/modules")\ninclude("$(MPY_DIR)/extmod/asyncio")\n'
@@ -138,6 +141,9 @@ def _make(home: Path) -> None:
     tree = _lay_out(work)
     _compile(tree, work, prefix)
     image = work / "build" / "firmware"
+    size = image.with_suffix(".bin").stat().st_size
+    if size > STORAGE - ROM_BYTES:
+        raise BuildError(f"The firmware has {size} bytes, {STORAGE - ROM_BYTES} are below its ROM.", HELP)
     _run(
         [
             *(sys.executable, str(tree / "tools/uf2conv.py"), "-f", "RP2040", "-b", f"{FLASH:#x}", "-c"),
@@ -207,11 +213,14 @@ def _compile(tree: Path, work: Path, prefix: str) -> None:
     cmake = _find_cmake(work)
     cache.report("configuring the firmware")
     port = tree / "ports/rp2"
+    board = shutil.copytree(port / "boards" / BOARD, work / "board")
+    with (board / "mpconfigboard.h").open("a") as file:
+        file.write(f"#define MICROPY_HW_ROMFS_BYTES ({ROM_BYTES})\n")
     _run(
         [
             *(cmake, "-S", str(port), "-B", str(work / "build"), "-G", "Unix Makefiles"),
             f"-DMICROPY_BOARD={BOARD}",
-            f"-DMICROPY_BOARD_DIR={port / 'boards' / BOARD}",
+            f"-DMICROPY_BOARD_DIR={board}",
             f"-DMICROPY_FROZEN_MANIFEST={work / 'manifest.py'}",
             f"-DPython3_EXECUTABLE={sys.executable}",
             "-DPICO_NO_PICOTOOL=1",
