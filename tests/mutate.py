@@ -225,7 +225,7 @@ def notices(tree: Path, command: list[str]) -> tuple[bool, str]:
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=900)
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return done.returncode != 0, next(
-        (line for line in lines if "not as claimed" in line), lines[-1] if lines else ""
+        (line for line in lines if line.startswith("not as claimed")), lines[-1] if lines else ""
     )
 
 
