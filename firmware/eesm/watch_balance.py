@@ -55,7 +55,8 @@ class BalanceWatch:
         # itself makes torque, speed and references ripple.
         self._low, self._high = [32767] * 4, [-32768] * 4
         read = self.drive.read
-        self._limits = read("i_max") >> 1, read("i_max") >> 1, 2000, read("i_f_max") >> 2
+        most = 3 * read("i_max") >> 2
+        self._limits = most, most, 2000, read("i_f_max") >> 2
 
     def look(self):
         """Fail when windows one after the other agree that the phases differ."""

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -36,6 +37,28 @@ def test_voltage_stays_in_the_circle_and_d_comes_first(steps) -> None:
         control_current(s)
         assert abs(s.u_d) <= s.u_max
         assert math.hypot(s.u_d, s.u_q) <= s.u_max + 3
+
+
+def at_the_voltage_limit(**values):
+    """Rotational voltages of 9000 along each axis, where 11000 can be made."""
+    s = ready(w_e=9216, emf_shift=13, u_max=11000, psi_d=8000, k_ahead=0, **values)
+    s.d_error = 0
+    s.field_excess = 0
+    control_current(s)
+    assert math.hypot(s.u_d, s.u_q) == pytest.approx(11000, abs=10)
+    return s
+
+
+def test_in_motoring_d_comes_first_and_what_q_lacks_shortens_i_q() -> None:
+    s = at_the_voltage_limit(i_q=9000, i_q_ref=9000, psi_q=8000)
+    assert s.u_d == -9000
+    assert s.u_q < 9000
+
+
+def test_in_braking_q_comes_first_or_what_it_lacks_would_lengthen_i_q() -> None:
+    s = at_the_voltage_limit(i_q=-9000, i_q_ref=-9000, psi_q=-8000)
+    assert s.u_q == 9000
+    assert s.u_d < 9000
 
 
 @given(Q15, Q15)
