@@ -37,12 +37,10 @@ TESTS = {
     ),
     **dict.fromkeys(("ROTOR_HOT", "STATOR_HOT", "BOARD_HOT", "STATOR_OVERLOAD"), "tests/test_heat.py"),
     **dict.fromkeys(("TEMPERATURE_LOST",), "tests/test_heat.py"),
-    **dict.fromkeys(
-        ("ENCODER_LOST", "ENCODER_JUMPED", "ANGLE_SLIPPED", "TORQUE_REVERSED"), "tests/test_watches.py"
-    ),
+    **dict.fromkeys(("ENCODER_JUMPED", "ANGLE_SLIPPED", "TORQUE_REVERSED"), "tests/test_watches.py"),
     **dict.fromkeys(("SPIN_OUT", "STALLED", "PHASE_SUM", "PHASE_UNBALANCE"), "tests/test_watches.py"),
     **dict.fromkeys(("SENSOR_STUCK", "TORQUE_IMPLAUSIBLE"), "tests/test_watches.py tests/test_drive.py"),
-    "FIELD_NOT_DOWN": "tests/test_drive.py",
+    **dict.fromkeys(("ENCODER_LOST", "FIELD_NOT_DOWN"), "tests/test_drive.py"),
 }
 # Protections that are no fault of their own: name, file, what is replaced, by what, the tests that notice.
 OTHERS = (

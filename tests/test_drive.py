@@ -431,6 +431,25 @@ def test_a_fault_opens_the_bridge_and_reverses_the_exciter_until_the_field_is_do
     assert abs(bench.x[plant.TORQUE]) < 0.01 * bench.unit.limits.torque_max
 
 
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_field_that_does_not_fall_is_named_though_no_watch_sees_why(stops):
+    bench = Bench("a").ready()
+    bench.drive.keepers = ()  # one of them watches the exciter
+    if stops:
+        bench.drive.stop()
+        bench.run_to(FIELD_DOWN)
+    else:
+        bench.drive.fail("STALLED", "so that the field is to fall")
+
+    def named():
+        bench.x[plant.I_F] = 0.3 * bench.unit.motor.i_f_max
+        return "FIELD_NOT_DOWN" in bench.names()
+
+    assert bench.run(2.0, named), bench.story()
+    assert bench.drive.state == FAULT
+    assert not bench.drive.safe
+
+
 def test_a_field_that_opens_while_running_is_named():
     bench = Bench("a").ready()
     bench.drive.set_speed(50.0)
