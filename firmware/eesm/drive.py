@@ -120,6 +120,7 @@ class Drive:
         self.driver = driver
         self.settings = kernel.settings
         self.words = kernel.words
+        self._bases = None  # of the settings, once one of them has been set
         self.state = OFF
         self.now = kernel.read("period")
         self.angle_known = False
@@ -408,16 +409,25 @@ class Drive:
             raise Refused(
                 OUT_OF_RANGE, "%s = %g %s is outside %g .. %g %s" % (name, value, unit, low, high, unit)
             )
+        if name in parameters.LOOSE:
+            self.settings[name] = value
+            return
         settings = dict(self.settings)
         settings[name] = value
-        if parameters.bases(settings) != parameters.bases(self.settings):
+        # All this takes a board 0.1 s, so letters go in between, and with them the sign of life.
+        if self._bases is None:
+            self._bases = parameters.bases(self.settings)
+            self.mailbox.pump()
+        if parameters.bases(settings) != self._bases:
             raise Refused(
                 FIXED,
                 "%s = %g %s would change the kernel's scaling: change the unit file and build again"
                 % (name, value, unit),
             )
+        self.mailbox.pump()
         try:
-            words = parameters.derive(settings)
+            words = parameters.derive(settings, self._bases)
+            self.mailbox.pump()
             if name != "encoder_offset":
                 words["theta_offset"] = self.words["theta_offset"]
             changed = {key: words[key] for key in words if words[key] != self.words[key]}
@@ -545,7 +555,6 @@ class Drive:
         if self.read("faults") and not self._clearing:
             self._take_faults()
         self._watch_host()
-        self.mailbox.knock()
         self._see_whether_safe()
         if not self.urgent:
             self._keep()
