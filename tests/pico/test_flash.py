@@ -243,7 +243,7 @@ def test_power_cut_in_the_middle_of_the_rom_leaves_a_board_that_starts_nothing(
             assert prompt._exec("import sys; print('/rom' in sys.path)").strip() == b"False"
             assert MANIFEST not in prompt.list_files()
         result = flash_folder(built["brisk"], device_of(pico))
-        assert result.burnt > 4
+        assert result.burnt >= 4
         assert result.identity["unit"] == "brisk"
 
 
