@@ -150,6 +150,7 @@ class Drive:
         self.current_watch = None
         self.second_level = None
         self.watches = ()
+        self.always = 0  # the number of those that look in every tick
         self._next_watch = self._next_keeper = 0
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
@@ -599,10 +600,15 @@ class Drive:
         self._next_keeper = k if k < len(keepers) else 0
 
     def _look(self):
-        """Let the watches look, all at the same sight; what this tick has no time for is the next one's."""
-        watches, k = self.watches, self._next_watch
-        if k == 0:
-            self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
+        """Let the watches look, all at the same sight.
+
+        The first `always` of them in every tick; those for which this tick has no time are the next one's.
+        """
+        watches, always = self.watches, self.always
+        self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
+        for k in range(always):
+            watches[k].look()
+        k = max(always, self._next_watch)
         while k < len(watches):
             watches[k].look()
             k += 1
