@@ -151,6 +151,7 @@ class Drive:
         self.second_level = None
         self.watches = ()
         self.always = 0  # the number of those that look in every tick
+        self._waits = False  # the others have had no time
         self._next_watch = self._next_keeper = 0
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
@@ -602,12 +603,16 @@ class Drive:
     def _look(self):
         """Let the watches look, all at the same sight.
 
-        The first `always` of them in every tick; those for which this tick has no time are the next one's.
+        The first `always` of them in every tick, the rest in turn: what a tick has no time for is the next
+        one's, and after a tick that has had none at all one of them looks in any case.
         """
         watches, always = self.watches, self.always
         self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
         for k in range(always):
             watches[k].look()
+        self._waits = not self._waits and self.has_taken(LOOKING)
+        if self._waits:
+            return
         k = max(always, self._next_watch)
         while k < len(watches):
             watches[k].look()
