@@ -45,10 +45,11 @@ def is_burnt(size, digits):
     """
     import binascii
     import hashlib
+
     import vfs
 
     try:
-        rom = memoryview(vfs.rom_ioctl(2, 0))
+        rom = memoryview(vfs.rom_ioctl(2, 0))  # pyright: ignore[reportAttributeAccessIssue]
     except (AttributeError, TypeError):
         return False
     return binascii.hexlify(hashlib.sha256(rom[:size]).digest()).decode().startswith(digits)
@@ -74,7 +75,7 @@ def main(arguments):
         gc.collect()
         rehearse(LENT)
         if not SCARCE:  # before unit.json is read, so that its names are those of the modules
-            from eesm import snapshot, startup, watches
+            from eesm import snapshot, watches
 
             watches.load()
         from eesm.kernel import KernelError, load

@@ -117,9 +117,6 @@ class World:
     def drop(self, tag: str) -> None:
         pass
 
-    def knock(self) -> None:
-        pass
-
     @property
     def gates(self) -> bool:
         """The inverter's gates are on."""

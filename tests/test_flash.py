@@ -17,8 +17,8 @@ from host_tools.flash import bootsel, flash_folder, reach
 from host_tools.flash.errors import BoardGone, FlashError, WrongBoard
 from host_tools.flash.plan import MANIFEST, OLD_MANIFEST, folders_of, hash_of, make_manifest, make_plan
 from host_tools.flash.prompt import Found, Prompt
-from host_tools.link_errors import PortBusy, Refused
 from host_tools.flash.rom import BLOCK, blocks_of, make_image
+from host_tools.link_errors import PortBusy, Refused
 from tests.flash_bench import Bench
 
 IDENTITY = {
@@ -284,7 +284,7 @@ def test_another_drive_that_answers_is_found_out(
 def test_image_is_what_mpremote_makes_of_the_same_folder(tmp_path: Path) -> None:
     from mpremote.romfs import make_romfs
 
-    files = {**WITH_ROM, "eesm/deep/a.mpy": b"a", "eesm/deep.mpy": b"b", "x": b"", "drivers/z/y/x": b"c" * 999}
+    files = {**WITH_ROM, "eesm/deep/a.mpy": b"a", "eesm/deep.mpy": b"b", "x": b"", "drivers/z/y/x": b"c" * 9}
     lay_out(tmp_path, files)
     assert make_image(files) == make_romfs(str(tmp_path), mpy_cross=False)
 

@@ -31,6 +31,12 @@ def test_a_drive_arms_though_its_main_loop_was_late_in_a_pulse(state, after, gap
     assert abs(bench.angle_error()) < 2
 
 
+@pytest.mark.parametrize("after", [0.002 + 0.012 * k for k in range(12)])
+def test_a_late_loop_while_the_direction_is_checked_is_no_shaft_that_something_turns(after):
+    bench = Bench(theta=77.0)
+    assert arm_with_gaps(bench, states.DIRECTION, after, 1500) == states.READY, bench.story()
+
+
 def test_a_late_loop_is_told():
     bench = Bench()
     arm_with_gaps(bench, states.ANGLE, 0.104, 1500)

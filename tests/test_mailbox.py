@@ -173,7 +173,7 @@ def test_a_sign_of_life_reaches_the_kernel_though_a_letter_waits_for_later():
     mailbox.post({"word_3": 5}, due=5000)
     for _ in range(10):
         box.block[5] = 1000
-        mailbox.knock()
+        mailbox.pump()
         assert box.block[5] == 0
         run(box, mailbox, 100)
     assert not box.taken

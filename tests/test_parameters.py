@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eesm.parameters import SETTINGS
-from host_tools import parameter_changes, parameter_file
+from eesm.parameters import LOOSE, SETTINGS, bases, derive
+from host_tools import parameter_changes, parameter_file, units
 from host_tools.cli import entry, params
 from host_tools.errors import FAILED, OK, REFUSED, USAGE, ToolError, UsageError
 from host_tools.link_errors import PortClosed, Refused
@@ -242,3 +242,13 @@ def test_two_files_are_compared_without_a_drive(eesm, tmp_path):
     code, out, _ = eesm("params", "diff", *files)
     assert code == FAILED
     assert out.split() == ["R_s", "0.5", "->", "0.6", "Ohm"]
+
+
+@pytest.mark.parametrize("unit", ["a", "b", "c"])
+def test_no_word_follows_from_a_loose_setting(unit):
+    settings = units.load(unit).as_settings()
+    words, scaling = derive(settings), bases(settings)
+    for name in LOOSE:
+        for value in SETTINGS[name][1:3]:
+            changed = {**settings, name: value}
+            assert (derive(changed), bases(changed)) == (words, scaling), name

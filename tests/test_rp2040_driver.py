@@ -576,7 +576,7 @@ def test_stop_switches_off_first_and_may_be_called_twice(chip, driver) -> None:
     assert chip.memory.writes[:2] == [(PIO1_INSTR, 0xE000), (PIO1_INSTR, 0)]
     assert order[2:10] == [0x40014004 + 8 * pin for pin in range(8)]
     assert order.index(ENABLE) > 9
-    assert (0x50000444, 0x1FF) in chip.memory.writes
+    assert (0x50000444, 0x3FF) in chip.memory.writes
     assert (0x4005B000, 1 << 30) in chip.memory.writes, "the watchdog rests"
     assert Dma.open == [] and driver.port.closed
     driver.stop()

@@ -7,7 +7,7 @@ starts it, and the worker starts the second when it is done.  Each transfer wait
 
 Channel numbers are fixed, since the interrupt's code is linked for them:
 0 worker, 1 reader of the list, 2 period counter and 3 its second, 4 and 5 encoder, 6 and 7 trips,
-8 what holds the pins low.
+8 and 9 what holds the pins low after each.
 """
 
 from array import array
@@ -23,7 +23,7 @@ COUNTER = const(2)
 ENCODER = const(4)
 TRIP = const(6)
 HOLD_LOW = const(8)
-CHANNELS = const(9)
+CHANNELS = const(10)
 
 # Requests, datasheet 2.5.3.1; add the state machine, slice or channel.
 AT_ONCE = const(0x3F)
@@ -160,7 +160,7 @@ class Chain:
 
 
 class HoldLow:
-    """What a trip does to the pins: a channel writes all their control registers in one burst.
+    """What a trip does to the pins: its channel writes all their control registers in one burst.
 
     `pins` are held low; the registers of pins between them are written with what they hold.
     """
@@ -176,9 +176,11 @@ class HoldLow:
 
     def arm(self, fifos, dump):
         """Let a word in either of two FIFOs (their addresses) start the burst."""
-        ctrl = control(HOLD_LOW, HOLD_LOW, more=_QUIET | _INCREMENT_BOTH)
-        configure(HOLD_LOW, ctrl, addressof(self._words), self._first, len(self._words))
         for number in (0, 1):
-            ctrl = control(TRIP + number, HOLD_LOW, PIO1_RX + number)
+            # A burst for each: a channel's second one would go on behind the first, into other pins.
+            hold = HOLD_LOW + number
+            ctrl = control(hold, hold, more=_QUIET | _INCREMENT_BOTH)
+            configure(hold, ctrl, addressof(self._words), self._first, len(self._words))
+            ctrl = control(TRIP + number, hold, PIO1_RX + number)
             configure(TRIP + number, ctrl, fifos[number], dump)
         start(3 << TRIP)

@@ -127,6 +127,10 @@ class Safety:
         if self.trips() or self._hold is None:
             return False
         fifos = [pio.PIO1 + _RXF + 4 * machine for machine in (FAULT, BEAT)]
+        # Trips since the last arming, of which each keeps four, would hold the pins low at once.
+        for fifo in fifos:
+            for _ in range(4):
+                mem32[fifo]  # pyright: ignore[reportUnusedExpression]
         self._hold.arm(fifos, addressof(self._dump))
         for pin in self._pins:
             mem32[pins.control(pin)] = pins.PWM

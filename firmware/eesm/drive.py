@@ -120,6 +120,7 @@ class Drive:
         self.driver = driver
         self.settings = kernel.settings
         self.words = kernel.words
+        self._bases = None  # of the settings, once one of them has been set
         self.state = OFF
         self.now = kernel.read("period")
         self.angle_known = False
@@ -149,6 +150,8 @@ class Drive:
         self.current_watch = None
         self.second_level = None
         self.watches = ()
+        self.always = 0  # the number of those that look in every tick
+        self._waits = False  # the others have had no time
         self._next_watch = self._next_keeper = 0
         self.safe = False  # the bridge is off, and the field was seen below its limit
         self._safe_looks = 0
@@ -408,16 +411,25 @@ class Drive:
             raise Refused(
                 OUT_OF_RANGE, "%s = %g %s is outside %g .. %g %s" % (name, value, unit, low, high, unit)
             )
+        if name in parameters.LOOSE:
+            self.settings[name] = value
+            return
         settings = dict(self.settings)
         settings[name] = value
-        if parameters.bases(settings) != parameters.bases(self.settings):
+        # All this takes a board 0.1 s, so letters go in between, and with them the sign of life.
+        if self._bases is None:
+            self._bases = parameters.bases(self.settings)
+            self.mailbox.pump()
+        if parameters.bases(settings) != self._bases:
             raise Refused(
                 FIXED,
                 "%s = %g %s would change the kernel's scaling: change the unit file and build again"
                 % (name, value, unit),
             )
+        self.mailbox.pump()
         try:
-            words = parameters.derive(settings)
+            words = parameters.derive(settings, self._bases)
+            self.mailbox.pump()
             if name != "encoder_offset":
                 words["theta_offset"] = self.words["theta_offset"]
             changed = {key: words[key] for key in words if words[key] != self.words[key]}
@@ -545,7 +557,6 @@ class Drive:
         if self.read("faults") and not self._clearing:
             self._take_faults()
         self._watch_host()
-        self.mailbox.knock()
         self._see_whether_safe()
         if not self.urgent:
             self._keep()
@@ -590,10 +601,19 @@ class Drive:
         self._next_keeper = k if k < len(keepers) else 0
 
     def _look(self):
-        """Let the watches look, all at the same sight; what this tick has no time for is the next one's."""
-        watches, k = self.watches, self._next_watch
-        if k == 0:
-            self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
+        """Let the watches look, all at the same sight.
+
+        The first `always` of them in every tick, the rest in turn: what a tick has no time for is the next
+        one's, and after a tick that has had none at all one of them looks in any case.
+        """
+        watches, always = self.watches, self.always
+        self.sight.take()  # pyright: ignore[reportAttributeAccessIssue]
+        for k in range(always):
+            watches[k].look()
+        self._waits = not self._waits and self.has_taken(LOOKING)
+        if self._waits:
+            return
+        k = max(always, self._next_watch)
         while k < len(watches):
             watches[k].look()
             k += 1

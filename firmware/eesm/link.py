@@ -25,6 +25,7 @@ from eesm.drive import FAULT, HOLDS, OFF, Refused
 from eesm.mailbox import MailboxFull
 
 READ_SIZE = 256  # bytes taken from the port in one turn
+READ_OF_A_BOARD = 64  # which takes some 5 ms for each message
 INBOX = 18  # requests that are kept while there is no time for them: as many as one reading can hold
 REQUESTS_A_TURN = 2
 FRAMES_A_TURN = 8  # of a drive whose periods wait for the main loop
@@ -103,6 +104,7 @@ class Link:
         self.outbox = []  # frames that wait for the port; always the same list
         self._at = 0  # bytes of the first one that the port has taken
         self._rows_size = 0  # bytes of telemetry.frame, which is longer than what it holds
+        self._read_size = READ_SIZE if drive.driver.waits else READ_OF_A_BOARD
         self._frames = FRAMES_A_TURN if drive.driver.waits else FRAMES_OF_A_BOARD
         self._advance = None  # (kind, sequence) of the advance that is still to be answered
         self._quit = False
@@ -155,7 +157,7 @@ class Link:
             if self._inbox:
                 self._work(b"")
             else:
-                data = self.port.read(READ_SIZE)
+                data = self.port.read(self._read_size)
                 if data:
                     self._work(data)
         telemetry = self.telemetry
@@ -175,7 +177,7 @@ class Link:
 
         Who asks more than there is room for gets no answer; a stop behind it is obeyed all the same.
         """
-        data = self.port.read(READ_SIZE)
+        data = self.port.read(self._read_size)
         if not data:
             return
         self._take(data)
@@ -201,6 +203,7 @@ class Link:
         began = int(block[period])
         if data:
             self._take(data)
+            self.mailbox.pump()  # a board may have taken 0.1 s for that, and a stop may be among it
             if self.decoder.bad_version != self._foreign_told:
                 self._refuse_version()
         for _ in range(REQUESTS_A_TURN):

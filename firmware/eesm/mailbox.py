@@ -78,13 +78,6 @@ class Mailbox:
             self.queue.insert(place, (due, tag, entries[start : start + WORDS], urgent))
             place += 1
 
-    def knock(self):
-        """Tell the kernel that the main loop lives, as every letter does.
-
-        Not by a letter, which would cost a board a ms and come behind those that wait.
-        """
-        self.block[self._silence] = 0
-
     def drop(self, tag):
         """Withdraw the letters of a tag that are still in the queue."""
         self.queue = [letter for letter in self.queue if letter[1] != tag]
@@ -104,7 +97,11 @@ class Mailbox:
         return not self.queue and not self.waiting()
 
     def pump(self):
-        """Move the next letter into the box when that is free; call it every main-loop turn."""
+        """Move the next letter into the box when that is free; call it every main-loop turn.
+
+        Tells the kernel that the main loop lives, as every letter does, but at no cost and without waiting.
+        """
+        self.block[self._silence] = 0
         if not self.queue or self.waiting():
             return
         block = self.block

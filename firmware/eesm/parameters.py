@@ -63,6 +63,21 @@ SETTINGS = {
     "rotor_hot": ("degC", 0.0, 220.0, "temperature of the rotor that trips"),
     "check_direction": ("1", 0, 1, "1: arming moves the shaft a little to check the encoder"),
 }
+# Those that no word and no base follows from.
+LOOSE = (
+    "host_timeout",
+    "main_loop_timeout",
+    "i_continuous",
+    "overload_time",
+    "stall_time",
+    "board_warm",
+    "board_hot",
+    "stator_warm",
+    "stator_hot",
+    "rotor_warm",
+    "rotor_hot",
+    "check_direction",
+)
 
 
 def _shift_for(limit, base):

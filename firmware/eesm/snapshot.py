@@ -56,7 +56,9 @@ class Snapshot:
         self.folder = folder
         self.stage = IDLE
         # Periods a row: one costs a chip's interrupt 7 % of a period, and the main loop has what that leaves.
-        self._divider = 1 if getattr(drive.driver, "waits", True) else 2
+        # That takes up to 35 ms from seeing a fault of its own to the letter about it.
+        slow = not getattr(drive.driver, "waits", True)
+        self._divider, self._before = (2, CAPTURE_ROWS * 3 // 4) if slow else (1, CAPTURE_ROWS // 2)
         offset, length = self.kernel.offset, self.kernel.length
         self._count = min([offset[name] for name in length])  # scalars come first in the block
         # Whole rows, so that every piece begins with a word.
@@ -140,7 +142,7 @@ class Snapshot:
         channels = tuple([kernel.index(name) for name in CHANNELS])
         try:
             self._number = telemetry.set_capture(
-                self.drive.mailbox, self._divider, CAPTURE_ROWS // 2, EDGE_FAULT, 0, channels[0], channels
+                self.drive.mailbox, self._divider, self._before, EDGE_FAULT, 0, channels[0], channels
             )
         except Exception:  # the mailbox is full: the next look tries again
             pass

@@ -466,16 +466,23 @@ class Direction:
     After a look at how the shaft drifts by itself, torque pushes until the shaft has moved a
     little, brakes and returns for twice that time, and pushes once more: the shaft ends where it
     began.  The push grows until the shaft moves.  What counts is the change of speed by each
-    torque, so neither a drift nor a steady load is taken for an answer.
+    torque, so neither a drift nor a steady load is taken for an answer.  What a main loop that came
+    late has stretched is none either: the shaft rests, and all begins again, a few times.
     """
 
-    LOOK, PUSH, RETURN, STOP, REST = range(5)
+    LOOK, PUSH, RETURN, STOP, REST, SETTLE = range(6)
     GROWTH = 1.6
     T_LOOK = 0.015
     T_PUSH = 0.025
+    T_SETTLE = 0.25
+    LATE = 0.015  # s between two looks
+    TRIES = 4
 
     def begin(self, drive):
         settings = drive.settings
+        self.looked = drive.now
+        self.late = False
+        self.tries = 1
         turn = settings["encoder_counts"]
         self.sign = -1 if settings["encoder_reversed"] else 1
         # Half a degree, but enough counts to be sure of; the shaft goes twice as far at most.
@@ -499,16 +506,24 @@ class Direction:
         # Counts and periods since the phase began.
         moved = drive.counts_since(self.position) * self.sign
         elapsed = drive.since(self.started)
+        if drive.since(self.looked) > self.LATE * f_pwm:
+            self.late = True
+        self.looked = drive.now
         if self.phase == self.LOOK:
             if elapsed >= self.T_LOOK * f_pwm:
                 self.drift = moved / elapsed
-                if abs(moved) > self.counts:
+                if abs(moved) > self.counts and not self.begins_again(drive):
                     raise Failed(
                         "ROTOR_MOVING",
                         "the shaft drifts by %d counts in %.0f ms without torque; hold it and arm again"
                         % (moved, 1000 * self.T_LOOK),
                     )
-                self.go(drive, self.PUSH, self.i_q)
+                if self.phase == self.LOOK:
+                    self.go(drive, self.PUSH, self.i_q)
+        elif self.phase == self.SETTLE:
+            if elapsed >= self.T_SETTLE * f_pwm:
+                self.late = False
+                self.go(drive, self.LOOK, 0.0)
         elif self.phase == self.PUSH:
             pushed = moved - self.drift * elapsed
             if abs(pushed) >= self.counts:
@@ -539,6 +554,15 @@ class Direction:
             return self.judge(drive)
         return False
 
+    def begins_again(self, drive):
+        """True when a look came late and there is another try."""
+        if not self.late or self.tries >= self.TRIES:
+            return False
+        self.tries += 1
+        drive.tell("direction once more: the main loop came late")
+        self.go(drive, self.SETTLE, 0.0)
+        return True
+
     def judge(self, drive):
         """Half the change of speed from one torque to the other, in counts; the push made `counts`."""
         middle = self.middle or 0  # RETURN has set it
@@ -549,6 +573,8 @@ class Direction:
             self.first,
             self.last - middle,
         )
+        if answer < self.counts / 3 and self.begins_again(drive):
+            return False
         if abs(answer) < self.counts / 3:
             raise Failed("ROTOR_MOVING", shown + ": something else turns the shaft; unload it and arm again")
         if answer < 0:

@@ -52,15 +52,18 @@ class CurrentWatch:
             return
         self._sensed = drive.now
         counts, still, low, high = self._counts, self._still, self._low, self._high
-        for k in range(3):
-            count = drive.read(CURRENTS[k])
+        sight, k = drive.sight, 0
+        for count in (sight.i_a_raw, sight.i_b_raw, sight.i_f_raw):
             if count == counts[k] and count & 1023 != WIDE:
                 still[k] += 1
             else:
                 still[k] = 0
             counts[k] = count
-            low[k] = min(low[k], count)
-            high[k] = max(high[k], count)
+            if count < low[k]:
+                low[k] = count
+            if count > high[k]:
+                high[k] = count
+            k += 1
         moved = max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
         furthest = max(moved, self._span)
         self._looks += 1

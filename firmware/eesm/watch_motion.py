@@ -6,7 +6,7 @@ from eesm.cyclic import signed
 from eesm.faults import Failed
 
 WINDOW = 0.005  # s, at least, over which an acceleration is taken
-LONG = 0.04  # s; a look that comes later begins anew
+LONG = 0.1  # s; a look that comes later begins anew
 
 
 class MotionWatch:

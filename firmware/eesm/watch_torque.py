@@ -13,7 +13,7 @@ from eesm.faults import Failed
 from eesm.sight import Lasting
 
 JUDGE_PERIODS = 80  # looks that come sooner wait: a board has little time
-LONG_PERIODS = 600  # a look that comes later only begins anew
+LONG_PERIODS = 2000  # a look that comes later only begins anew
 TIME = 0.05  # s
 SHARE = 0.15  # of torque_max that the estimate may be wrong by
 SLOW = 0.1  # of w_m_max, below which the currents tell the torque, above it the power

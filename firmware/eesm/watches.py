@@ -66,5 +66,5 @@ class Lending:
             drive.second_level = watch
         if len(made) < len(wanted):
             return False
-        drive.watches = tuple(made)
+        drive.watches, drive.always = tuple(made), len(FIRST)
         return True

@@ -136,9 +136,9 @@ def compare(prompt: Prompt, files: dict[str, bytes], identity: dict[str, str], i
     same_size = [path for path, data in files.items() if listing.get(path) == len(data)]
     hashes = prompt.hash_files(same_size)
     found = {path: hashes.get(path, "") for path, size in listing.items() if size >= 0}
-    manifests = [prompt.read(name) if name in found else None for name in (MANIFEST, OLD_MANIFEST)]
+    new, old = [prompt.read(name) if name in found else None for name in (MANIFEST, OLD_MANIFEST)]
     burnt = prompt.hash_rom(len(blocks_of(image))) if image else ()
-    return make_plan(files, identity, found, *manifests, image, burnt)
+    return make_plan(files, identity, found, new, old, image, burnt)
 
 
 def _carry_out(

@@ -47,6 +47,8 @@ def unpack(data):
 def walk(folder):
     for entry in os.ilistdir(folder):
         path = folder + entry[0]
+        if path == 'rom':
+            continue
         if entry[1] & 0x4000:
             print(repr((path, -1)), end=',')
             walk(path + '/')
@@ -156,7 +158,7 @@ class Prompt:
         return Found(said["name"], version, said["machine"], said["watchdog"], said["free"], said["rom"])
 
     def list_files(self) -> dict[str, int]:
-        """Size of each file, -1 for folders, by path."""
+        """Size of each file, -1 for folders, by path; without those of a ROM, which is mounted at /rom."""
         return dict(self._tuples("walk('')"))
 
     def hash_files(self, paths: Iterable[str], tell: Callable[[int], None] | None = None) -> dict[str, str]:

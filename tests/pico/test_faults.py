@@ -235,6 +235,20 @@ def test_interrupt_overrun_opens_the_bridges_in_the_claimed_periods(shared: Rig)
     assert "PERIOD_MISSED" in shared.names()
 
 
+def test_heat_that_only_a_keeper_sees_trips_and_the_first_fault_is_kept(shared: Rig) -> None:
+    drive = shared.run()
+    shared.pico.control("set_temperature", stator=30.0, board=120.0)
+    assert shared.wait_for_event(drive, "fault").startswith("BOARD_HOT: the board has 1")
+    shared.sleep(1.5)
+    shared.pico.control("set_temperature", stator=30.0, board=30.0)
+    kept = drive.snapshot()
+    assert [fault.name for fault in kept.faults] == ["BOARD_HOT"]
+    assert kept.state == "running"
+    assert kept.capture is not None and len(kept.capture.times) == 512
+    assert kept.signals["w_e"] > 0.8 * RPM / 9.55 * 2
+    shared.sleep(0.3)
+
+
 @pytest.mark.parametrize("fault", ["USB unplugged", "Ctrl-C at the port"])
 def test_host_that_is_gone_ends_in_an_ordered_stop_in_the_claimed_time(rig: Rig, fault: str) -> None:
     drive = rig.run()

@@ -23,7 +23,9 @@ from host_tools.devices import Device
 from host_tools.flash import bootsel, flash_folder
 from host_tools.flash.errors import BoardGone
 from host_tools.flash.plan import MANIFEST, OLD_MANIFEST, hash_of, read_folder
+from host_tools.flash.prompt import Prompt
 from host_tools.flash.reach import Port, reach_prompt
+from host_tools.flash.rom import blocks_of, make_image, modules_of
 from host_tools.link_errors import Refused
 from host_tools.virtual_pico.firmware_build import find_firmware
 from host_tools.virtual_pico.pico import VirtualPico
@@ -84,10 +86,26 @@ def pico(loaded: Loaded, tmp_path: Path) -> Iterator[VirtualPico]:
         yield made
 
 
-def read_hashes(pico: VirtualPico) -> dict[str, str]:
-    """Hash of every file on the board."""
+ROM = "the ROM"
+
+
+def read_hashes(pico: VirtualPico, blocks: int = 0) -> dict[str, str]:
+    """Hash of every file on the board, and of so many blocks of its ROM."""
     with reach_prompt(Port(pico.port, pico.pid), 300.0, 6.0) as prompt:
-        return prompt.hash_files(path for path, size in prompt.list_files().items() if size >= 0)
+        found = prompt.hash_files(path for path, size in prompt.list_files().items() if size >= 0)
+        return {**found, ROM: "".join(prompt.hash_rom(blocks))}
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """What `read_hashes` finds where a built folder was flashed."""
+    files = read_folder(folder)
+    modules = modules_of(files)
+    found = {path: hash_of(data) for path, data in files.items() if path not in modules}
+    return {**found, ROM: "".join(map(hash_of, blocks_of(make_image(modules))))}
+
+
+def blocks_in(folder: Path) -> int:
+    return len(blocks_of(make_image(modules_of(read_folder(folder)))))
 
 
 def test_running_drive_leaves_and_takes_another_unit(pico: VirtualPico, built: dict[str, Path]) -> None:
@@ -105,10 +123,11 @@ def test_running_drive_leaves_and_takes_another_unit(pico: VirtualPico, built: d
 
 def test_stale_source_no_longer_hides_the_compiled_module(pico: VirtualPico, built: dict[str, Path]) -> None:
     with reach_prompt(Port(pico.port, pico.pid), 300.0, 6.0) as prompt:
+        prompt.make_folders(["eesm"])
         prompt.write("eesm/drive.py", b"raise RuntimeError('stale')\n")
         prompt.write("notes.txt", b"mine\n")
     result = flash_folder(built["brisk"], device_of(pico))
-    assert "eesm/drive.py" in result.removed or "eesm/drive.py" in result.uploaded
+    assert "eesm/drive.py" in result.removed
     assert result.others == ("notes.txt",)
     assert result.identity["unit"] == "brisk"
 
@@ -131,9 +150,9 @@ def test_bare_board_takes_micropython_and_then_the_files(
         command = ["flash", "a", "--volume", str(pico.volume), "--port", pico.port, "--no-restart"]
         assert run([*command, "--uf2", str(find_firmware()), "--yes"]) == 0
         assert "Uploaded" in capsys.readouterr().out
-        found = read_hashes(pico)
+        found = read_hashes(pico, blocks_in(built["a"]))
     del found[MANIFEST]
-    assert found == {path: hash_of(data) for path, data in read_folder(built["a"]).items()}
+    assert found == hashes_of(built["a"])
 
 
 def test_armed_drive_is_left_armed(pico: VirtualPico, built: dict[str, Path], tmp_path: Path) -> None:
@@ -174,17 +193,20 @@ def cut_and_repair(moment: float, loaded: Loaded, built: Path, folder: Path, *, 
         found = read_hashes(pico)
         if MANIFEST in found:
             with reach_prompt(Port(pico.port, pico.pid), 300.0, 6.0) as prompt:
-                listed = json.loads(prompt.read(MANIFEST) or b"")["files"]
+                manifest = json.loads(prompt.read(MANIFEST) or b"")
+                size, digits = manifest["rom"]
+                rom = f"import main; print(main.is_burnt({size}, {digits!r}))"
+                assert prompt._exec(rom).strip() == b"True"
             # main.py would start this: it must be all of one unit, the old one or the new one.  The last step
             # of a flash removes the old manifest, which starts nothing.
-            assert {path: hash_ for path, (_, hash_) in listed.items()} == {
-                path: hash_ for path, hash_ in found.items() if path not in (MANIFEST, OLD_MANIFEST)
+            assert {path: hash_ for path, (_, hash_) in manifest["files"].items()} == {
+                path: hash_ for path, hash_ in found.items() if path not in (MANIFEST, OLD_MANIFEST, ROM)
             }
         result = flash_folder(built, device_of(pico), restart=restart)
         assert not restart or result.identity["unit"] == "a"
-        found = read_hashes(pico)
+        found = read_hashes(pico, blocks_in(built))
         del found[MANIFEST]
-        assert found == {path: hash_of(data) for path, data in read_folder(built).items()}
+        assert found == hashes_of(built)
 
 
 @pytest.mark.parametrize("part", [0.12, 0.3, 0.5, 0.75, 0.97])
@@ -192,6 +214,37 @@ def test_power_cut_is_repaired_by_the_next_flash(
     part: float, loaded: Loaded, built: dict[str, Path], tmp_path: Path
 ) -> None:
     cut_and_repair(part * loaded.seconds, loaded, built["a"], tmp_path, restart=True)
+
+
+def test_power_cut_in_the_middle_of_the_rom_leaves_a_board_that_starts_nothing(
+    loaded: Loaded, built: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(built["brisk"], other)
+    (other / "eesm" / "absent.mpy").write_bytes(bytes(5000))  # the first: whatever follows lies elsewhere
+    flash = tmp_path / "flash.bin"
+    shutil.copy(loaded.image, flash)
+    burn, burnt = Prompt.burn, 0
+    with VirtualPico("a", flash=flash, registry=tmp_path) as pico:
+
+        def burn_until_cut(self: Prompt, number: int, block: bytes) -> None:
+            nonlocal burnt
+            burnt += 1
+            if burnt == 5:
+                pico.kill()
+            burn(self, number, block)
+
+        monkeypatch.setattr(Prompt, "burn", burn_until_cut)
+        with pytest.raises(BoardGone):
+            flash_folder(other, device_of(pico), restart=False)
+    monkeypatch.undo()
+    with VirtualPico("a", flash=flash, registry=tmp_path) as pico:
+        with reach_prompt(Port(pico.port, pico.pid), 300.0, 6.0) as prompt:
+            assert prompt._exec("import sys; print('/rom' in sys.path)").strip() == b"False"
+            assert MANIFEST not in prompt.list_files()
+        result = flash_folder(built["brisk"], device_of(pico))
+        assert result.burnt >= 4
+        assert result.identity["unit"] == "brisk"
 
 
 @pytest.mark.full
