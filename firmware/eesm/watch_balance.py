@@ -14,7 +14,7 @@ class BalanceWatch:
     turns backwards turns twice as quick against the rotor: sums of i_d + j*i_q times exp(2j*theta), less
     what their mean leaves, over some 32 looks and 4 electrical turns that the looks can tell.  Windows in
     which torque, speed or field change much are not judged, nor are small currents and low speeds, nor
-    voltages when looks come late and are fewer than eight a turn: a dead time's ripple, six times a turn,
+    voltages when looks come late and are fewer than 24 a turn: a dead time's ripple, six times a turn,
     would seem such a part.  Whatever else changes, by noise or a load that comes and goes, has some backward
     part too, a small one: only what is a good part of all change counts, in the mean of some windows.
     """
@@ -24,7 +24,7 @@ class BalanceWatch:
     TURNS = 4
     WINDOWS = 4  # of which the mean is taken
     IN_TIME = 40  # periods between looks; a tick has 20
-    FINE = 8  # looks a turn
+    FINE = 24  # looks a turn
     LEAST = 0.1  # of i_max: smaller currents are not judged
     TELLING = 0.25  # of i_max: smaller currents are not told by voltages
     MOSTLY = 0.2  # of the mean square of all change in a window
