@@ -39,8 +39,8 @@ def test_firmware_and_tools_have_one_version():
 
 def test_every_import_of_the_board_is_in_its_folder(folder):
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    builtin = {"sys", "json", "time", "math", "struct", "array", "os", "select", "binascii", "gc"}
-    builtin |= {"micropython", "ffi", "deflate"}
+    builtin = {"sys", "json", "time", "math", "struct", "array", "os", "select", "binascii", "gc", "hashlib"}
+    builtin |= {"micropython", "ffi", "deflate", "vfs"}
     # main.py names the driver of every chip; a board holds its own.
     elsewhere = {"drivers.rp2040", "drivers.rp2040.Rp2040Driver", "linked_compiled", "linked_native"}
     for path in folder.rglob("*.py"):

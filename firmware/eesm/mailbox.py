@@ -33,7 +33,7 @@ class Mailbox:
         self._due = offset["mailbox_due"]
         self._index = offset["mailbox_index"]
         self._value = offset["mailbox_value"]
-        self._silence = offset["silence"]
+        self._pumps = offset["mailbox_pumps"]
         self._scratch = kernel.index("scratch")
         self._tolerance = round(LATE * kernel.settings["f_pwm"])
         self.late = 0  # letters of a start-up that came into the box by more than LATE too late
@@ -99,12 +99,12 @@ class Mailbox:
     def pump(self):
         """Move the next letter into the box when that is free; call it every main-loop turn.
 
-        Tells the kernel that the main loop lives, as every letter does, but at no cost and without waiting.
+        Tells the kernel as well that the main loop lives.
         """
-        self.block[self._silence] = 0
+        block = self.block
+        block[self._pumps] = (int(block[self._pumps]) + 1) & MASK
         if not self.queue or self.waiting():
             return
-        block = self.block
         due, tag, entries, _ = self.queue[0]
         if signed(due - int(block[self._period])) > AHEAD:
             return

@@ -112,6 +112,7 @@ class Signals(SignalSet):
     # --- mailbox, written by the main loop ---------------------------------------------------------
     mailbox_sequence: int = input_("one", 0, 0, 0xFFFF, "1", "bumped last, when a letter is complete")
     mailbox_due: int = input_("t_pwm", 0, 0, Q30_MAX, "s", "first period that may take the letter")
+    mailbox_pumps: int = input_("one", 0, 0, Q30_MAX, "1", "bumped by each turn of the main loop: it lives")
     mailbox_taken: int = state("one", 0, 0, 0xFFFF, "1", "sequence number of the last letter taken")
     mailbox_period: int = state("t_pwm", 0, 0, Q30_MAX, "s", "period that took the last letter")
     mailbox_index: list[int] = letter(
@@ -290,6 +291,7 @@ class Signals(SignalSet):
     u_dc_jump: int = parameter(
         "u", 15, 0, Q15_MAX, "V", "rise of u_dc in a period beyond which its battery is gone", Q15_MAX
     )
+    pumps_seen: int = state("one", 0, 0, Q30_MAX, "1", "mailbox_pumps at the last cycle of the outer law")
     silence: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law without a sign of life")
     silence_max: int = parameter(
         "one", 0, 0, Q30_MAX, "1", "cycles without one after which the main loop is dead, 0: never"

@@ -47,7 +47,10 @@ def watch(s: Signals) -> None:
     finds the sensor whose end is within the limits.
     """
     s.suspect = 0
-    if s.silence < Q30_MAX:
+    if s.mailbox_pumps != s.pumps_seen:
+        s.pumps_seen = s.mailbox_pumps
+        s.silence = 0
+    elif s.silence < Q30_MAX:
         s.silence = s.silence + 1
     if s.silence_max != 0 and s.silence > s.silence_max:
         s.suspect = -1

@@ -30,6 +30,5 @@ def take_mailbox(s: Signals) -> None:
         s.memory[s.mailbox_index[15]] = s.mailbox_value[15]
         s.mailbox_taken = s.mailbox_sequence
         s.mailbox_period = s.period
-        s.silence = 0
         s.suspect = -1
         s.slot_rests = 1
