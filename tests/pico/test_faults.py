@@ -237,6 +237,7 @@ def test_interrupt_overrun_opens_the_bridges_in_the_claimed_periods(shared: Rig)
 
 def test_heat_that_only_a_keeper_sees_trips_and_the_first_fault_is_kept(shared: Rig) -> None:
     drive = shared.run()
+    drive.events()
     shared.pico.control("set_temperature", stator=30.0, board=120.0)
     assert shared.wait_for_event(drive, "fault").startswith("BOARD_HOT: the board has 1")
     shared.sleep(1.5)
