@@ -178,10 +178,12 @@ class Runner:
             outcome.interrupted = True
             self._give_up(rows, "interrupted")
         except Exception as error:
-            # The record comes first: the caller closes it and raises the error again.
-            outcome.error = error
+            cause = self._cause_of(error)
+            if cause is error:
+                # The record comes first: the caller closes it and raises the error again.
+                outcome.error = error
             with suppress(Exception):
-                self._give_up(rows, str(error))
+                self._give_up(rows, str(cause))
         try:
             self._restore()
             rows.close()
@@ -281,6 +283,10 @@ class Runner:
                         "look whether it still has power; reset it",
                         LINK_LOST,
                     )
+        self._hear()
+
+    def _hear(self) -> None:
+        """Record the drive's events; GivenUp when one ends the run."""
         for event in self.bench.events():
             self.recorder.note("event", period=event.period, what=event.kind, text=event.text)
             self._events.append(event)
@@ -288,6 +294,16 @@ class Runner:
                 self.outcome.faults.append(event.text)
             if not self._stopping and event.kind in ("fault", "host lost"):
                 raise GivenUp(f"{event.kind}: {event.text}")
+
+    def _cause_of(self, error: Exception) -> Exception:
+        """The fault that came first, when the error is that a drive in fault refuses what comes next."""
+        try:
+            self._hear()
+        except GivenUp as fault:
+            return fault
+        except Exception:
+            pass
+        return error
 
     def _take(self, batch: Sequence[Any]) -> None:
         if not batch:
