@@ -178,12 +178,13 @@ class Runner:
             outcome.interrupted = True
             self._give_up(rows, "interrupted")
         except Exception as error:
-            cause = self._cause_of(error)
-            if cause is error:
-                # The record comes first: the caller closes it and raises the error again.
-                outcome.error = error
+            # The record comes first: the caller closes it and raises the error again.
+            outcome.error = error
             with suppress(Exception):
-                self._give_up(rows, str(cause))
+                self._give_up(rows, str(error))
+            if outcome.faults:
+                # A drive in fault refuses what comes next, maybe before it is heard why.
+                outcome.error, outcome.trouble = None, f"fault: {outcome.faults[0]}"
         try:
             self._restore()
             rows.close()
@@ -294,16 +295,6 @@ class Runner:
                 self.outcome.faults.append(event.text)
             if not self._stopping and event.kind in ("fault", "host lost"):
                 raise GivenUp(f"{event.kind}: {event.text}")
-
-    def _cause_of(self, error: Exception) -> Exception:
-        """The fault that came first, when the error is that a drive in fault refuses what comes next."""
-        try:
-            self._hear()
-        except GivenUp as fault:
-            return fault
-        except Exception:
-            pass
-        return error
 
     def _take(self, batch: Sequence[Any]) -> None:
         if not batch:

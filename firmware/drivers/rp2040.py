@@ -198,6 +198,11 @@ class Rp2040Driver:
         self._due = (self._due + TICK_PERIODS) & MASK
         return True
 
+    def breathe(self):
+        """Watch the hardware in the midst of something long."""
+        if self._started:
+            self._watch(self.block[self._period])
+
     def _watch(self, now):
         """Feed the watchdog while periods pass; enable the gates when the drive wants them, and only then."""
         guard = self._safety

@@ -416,20 +416,18 @@ class Drive:
             return
         settings = dict(self.settings)
         settings[name] = value
-        # All this takes a board 0.1 s, so letters go in between, and with them the sign of life.
         if self._bases is None:
             self._bases = parameters.bases(self.settings)
-            self.mailbox.pump()
+            self._breathe()
         if parameters.bases(settings) != self._bases:
             raise Refused(
                 FIXED,
                 "%s = %g %s would change the kernel's scaling: change the unit file and build again"
                 % (name, value, unit),
             )
-        self.mailbox.pump()
+        self._breathe()
         try:
-            words = parameters.derive(settings, self._bases)
-            self.mailbox.pump()
+            words = parameters.derive(settings, self._bases, self._breathe)
             if name != "encoder_offset":
                 words["theta_offset"] = self.words["theta_offset"]
             changed = {key: words[key] for key in words if words[key] != self.words[key]}
@@ -439,6 +437,13 @@ class Drive:
             raise Refused(OUT_OF_RANGE, str(error))
         self.settings[name] = value
         self.words = words
+
+    def _breathe(self):
+        """In the midst of what takes a board 0.1 s: letters go, and with them the signs of life."""
+        self.mailbox.pump()
+        breathe = getattr(self.driver, "breathe", None)
+        if breathe is not None:
+            breathe()
 
     # --- faults -------------------------------------------------------------------------------------
 

@@ -178,10 +178,15 @@ def encoder_words(settings):
     }
 
 
-def derive(settings, base=None):
+def _go_on():
+    """Nobody waits."""
+
+
+def derive(settings, base=None, breathe=_go_on):
     """Raw value of every parameter that follows from the settings: {signal: int}.
 
     `base` gives the bases of a kernel that is linked already; they are the settings' own if missing.
+    `breathe` is called now and then: this takes a board a tenth of a second.
     """
     if base is None:
         base = bases(settings)
@@ -207,6 +212,7 @@ def derive(settings, base=None):
 
     def put(name, value, low_shift=0, top=32767):
         words[name], words[name + "_shift"] = split_gain(name, value, low_shift, top)
+        breathe()
 
     # Three equal poles; an error is Q18, w_step Q30, a_step Q36 of a turn.
     put("k_pll_p", 3 * w_p * t_s * 4096, 1, 16383)
