@@ -379,10 +379,7 @@ class Runner:
 
     def _commands(self, phase: Phase, start: int) -> Iterator[_Action]:
         bench = self.bench
-        for name, value in self._settings_of(phase).items():
-            # Settings cannot wait on the board; they go out with the setpoint that they are for.
-            text, do = f"{name} = {value:g}", lambda due, name=name, value=value: self._set(name, value)
-            yield _Action(start, text, do, waits=True)
+        settings = self._settings_of(phase)
         if phase.arm:
             yield _Action(start, "arm", lambda due: bench.arm(wait=False), waits=False)
         if phase.stop:
@@ -404,6 +401,11 @@ class Runner:
             values = {name: begin[name] + (to - begin[name]) * n / steps for name, to in targets.items()}
             yield from self._setpoints(values, due)
         self._reached |= targets | at_once
+        for name, value in settings.items():
+            # Settings cannot wait on the board; they go out behind the setpoints that they are for, which
+            # can: a board takes a tenth of a second for one.
+            text, do = f"{name} = {value:g}", lambda due, name=name, value=value: self._set(name, value)
+            yield _Action(start, text, do, waits=True)
         if phase.chirp is not None and phase.duration is not None:
             yield from self._sweep(phase.chirp, phase.duration, start)
 
