@@ -336,7 +336,7 @@ _ROWS = (
         "a converter gives the same count again and again while another current moves",
         "the same count for 24 looks while another current moves by 24",
         MAIN_LOOP,
-        3000,
+        5000,
         OPEN,
         "check the sensor named, its supply and its cable; load the board again if all of them stay",
     ),

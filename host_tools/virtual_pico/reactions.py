@@ -36,8 +36,8 @@ REACTIONS = (
     # limit of the control law may be broken first, and is then what is reported.
     Reaction("encoder lost", "ENCODER_LOST", "the main loop: the count stands while the shaft turns", 2500),
     # 24 looks of the main loop, up to 50 periods apart while it serves a host, and two collections.
-    Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 3000),
-    Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 3000),
+    Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 5000),
+    Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 5000),
     # In order: host_timeout (0.5 s), torque down, field down, then the bridges.
     Reaction("USB unplugged", "", "the main loop: no word of the host; an ordered stop", 20000),
     Reaction("Ctrl-C at the port", "", "the main loop: no word of the host; an ordered stop", 20000),
