@@ -201,7 +201,8 @@ def derive_exactly(settings: dict[str, Any], base: dict[str, float]) -> dict[str
         return max(low, min(high, value))
 
     scope = {**vars(parameters), "split_gain": split, "_within": within}
-    return types.FunctionType(parameters.derive.__code__, scope, "derive")(settings, base)
+    exact = types.FunctionType(parameters.derive.__code__, scope, "derive", parameters.derive.__defaults__)
+    return exact(settings, base)
 
 
 class FloatLoop:

@@ -39,8 +39,7 @@ PATH = click.Path(path_type=Path)
     type=PATH,
     envvar="UF2",
     metavar="FILE",
-    help="MicroPython, for a board in BOOTSEL mode: the one that `make pico` builds has room for all "
-    "protections, a stock one for the first.",
+    help="MicroPython, for a board in BOOTSEL mode.",
 )
 @click.option("--volume", type=PATH, metavar="FOLDER", help="Where the drive RPI-RP2 is mounted.")
 @click.option("--yes", is_flag=True, help="Install MicroPython without asking.")
@@ -59,8 +58,7 @@ def flash(
 
     Refused while the drive is armed. Cut short at any moment it leaves a board that starts nothing; the same
     command repairs it. A bare board is plugged in with BOOTSEL held; it then takes MicroPython from --uf2.
-    The one whose path `make pico` prints has a ROM partition, from which the drive runs in place: that leaves
-    memory for every protection. With a stock one a Pico has memory for the first ones only (docs/safety.md).
+    The one that `make pico` names leaves memory for every protection, a stock one for the first ones only.
 
     \b
     Examples:
