@@ -284,10 +284,6 @@ class Runner:
                         "look whether it still has power; reset it",
                         LINK_LOST,
                     )
-        self._hear()
-
-    def _hear(self) -> None:
-        """Record the drive's events; GivenUp when one ends the run."""
         for event in self.bench.events():
             self.recorder.note("event", period=event.period, what=event.kind, text=event.text)
             self._events.append(event)

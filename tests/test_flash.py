@@ -198,6 +198,21 @@ def test_one_changed_file_is_all_that_is_sent(boards: Boards, tmp_path: Path) ->
     assert boards.content()["eesm/drive.mpy"].endswith(b"!")
 
 
+def cut_at_each_step(boards: Boards, old: Path, new: Path) -> Iterator[int]:
+    """A board with `old`, cut off in step 1, 2, ... of the flash of `new`, until one goes through."""
+    for step in range(1, 100):
+        flash_folder(old, DEVICE)
+        boards.cut_at = step
+        try:
+            flash_folder(new, DEVICE)
+        except BoardGone:
+            boards.cut_at = -1
+            yield step
+        else:
+            boards.cut_at = -1
+            return
+
+
 @pytest.mark.micropython
 def test_power_cut_at_any_step_leaves_no_manifest_of_files_that_are_not_there(
     boards: Boards, tmp_path: Path
@@ -206,26 +221,16 @@ def test_power_cut_at_any_step_leaves_no_manifest_of_files_that_are_not_there(
     new = lay_out(tmp_path / "new", FILES)
     lay_out(tmp_path / "old", old)
     cuts = 0
-    for step in range(1, 100):
-        boards.cut_at = -1
-        flash_folder(tmp_path / "old", DEVICE)
-        boards.cut_at = step
-        try:
-            flash_folder(new, DEVICE)
-        except BoardGone:
-            cuts += 1
-        else:
-            break
+    for cuts in cut_at_each_step(boards, tmp_path / "old", new):
         content = boards.content()
         if MANIFEST in content:
             # main.py would start this: it must be all of one build.
             listed = json.loads(content[MANIFEST])["files"]
             assert {path: [len(content[path]), hash_of(content[path])] for path in listed} == listed
-        boards.cut_at = -1
         flash_folder(new, DEVICE)
         content = boards.content()
         content.pop(MANIFEST)
-        assert content == FILES, f"not repaired after a cut in step {step}"
+        assert content == FILES, f"not repaired after a cut in step {cuts}"
     assert 12 < cuts < 99
 
 
@@ -343,26 +348,16 @@ def test_power_cut_at_any_step_leaves_no_half_image_that_would_be_mounted(
     new = lay_out(tmp_path / "new", WITH_ROM)
     images = [make_image({path: data for path, data in old.items() if "/" in path}), make_image(MODULES)]
     cuts = half = 0
-    for step in range(1, 100):
-        boards.cut_at = -1
-        flash_folder(tmp_path / "old", DEVICE)
-        boards.cut_at = step
-        try:
-            flash_folder(new, DEVICE)
-        except BoardGone:
-            cuts += 1
-        else:
-            break
+    for cuts in cut_at_each_step(boards, tmp_path / "old", new):
         content, burnt = boards.content(), rom.read_bytes()
         whole = [image for image in images if burnt.startswith(image)]
         half += not whole
-        assert whole or burnt[:3] == b"\xff\xff\xff", f"half an image after a cut in step {step}"
+        assert whole or burnt[:3] == b"\xff\xff\xff", f"half an image after a cut in step {cuts}"
         if MANIFEST in content:
             size, digits = json.loads(content[MANIFEST])["rom"]
             assert hash_of(burnt[:size]) == digits
-        boards.cut_at = -1
         flash_folder(new, DEVICE)
-        assert rom.read_bytes().startswith(images[1]), f"not repaired after a cut in step {step}"
+        assert rom.read_bytes().startswith(images[1]), f"not repaired after a cut in step {cuts}"
         assert MANIFEST in boards.content()
     assert 10 < cuts < 99
     assert half > 3

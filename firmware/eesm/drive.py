@@ -89,7 +89,7 @@ def procedure_of(state):
 
 
 def make_keepers(drive):
-    """Watches of the board's memory, the winding and heat, for which an RP2040 has no memory itself."""
+    """Watches of the board's memory, the winding and heat, where there is memory for them."""
     from eesm.watch_board import BoardWatch
     from eesm.watch_heat import HeatWatch
     from eesm.watch_winding import WindingWatch
@@ -757,7 +757,7 @@ class Drive:
             if self.watches:
                 self._enter(READY)
             else:
-                release(("startup",))
+                release(LENT)
                 from eesm.watches import Lending
 
                 self._procedure = Lending(self)

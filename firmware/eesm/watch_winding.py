@@ -74,9 +74,7 @@ class WindingWatch:
             # Current rises by itself and beyond what i_d explains, and the voltage would let it fall.
             broken = u_f < SHORTED * need and min(more, more + kick) > 0.02 * i_f_max
         if broken and drive.current_watch is not None and drive.current_watch.doubts():
-            broken = (
-                False  # i_d, which explains the field's current, is measured by a sensor that may be stuck
-            )
+            broken = False  # i_d, which explains the field's current, may come of a stuck sensor
         u_now = drive.read("u_f")
         # An exciter that obeys lets the current fall from look to look; shorted turns do too.
         self._rising = self._rising + 1 if u_now <= 0 and i_f > self._last else 0

@@ -14,7 +14,7 @@ FIRST = (
     ("watch_encoder", "JumpWatch"),
     ("watch_currents", "CurrentWatch"),
 )
-# A Pico with all of these has 10 kB of heap left, and its main loop mostly collects garbage.
+# With their code in its heap a Pico has 10 kB of it left, and its main loop mostly collects garbage.
 MORE = (
     ("watch_balance", "BalanceWatch"),
     ("watch_angle", "AngleWatch"),

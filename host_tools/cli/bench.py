@@ -22,16 +22,17 @@ from host_tools.cli.shared import console, kernel_option
 
 # On which a unit can be driven without hardware.
 BOARDS = ("virtual", "rpi_pico", "rpi_pico_spi")
-
-
-@click.command(short_help="Boot the firmware on MicroPython, drive, report.")
-@click.option(
+unit_option = click.option(
     "--unit",
     default="a",
     show_default=True,
     shell_complete=offer_units,
     help="Drive unit: a name in boards/units, or a file.",
 )
+
+
+@click.command(short_help="Boot the firmware on MicroPython, drive, report.")
+@unit_option
 @click.option(
     "--scenario",
     default="demo",
@@ -90,13 +91,7 @@ def demo(unit: str, scenario: str, out: Path | None, board: str, seed: int, fast
 
 @click.command(short_help="The same scenario in one process, much faster.")
 @click.argument("scenario", default="demo", shell_complete=offer_scenarios)
-@click.option(
-    "--unit",
-    default="a",
-    show_default=True,
-    shell_complete=offer_units,
-    help="Drive unit: a name in boards/units, or a file.",
-)
+@unit_option
 @click.option(
     "-o",
     "--out",
@@ -158,13 +153,7 @@ def run_simulated(
 
 
 @click.command(short_help="Keep a virtual drive running to play with.")
-@click.option(
-    "--unit",
-    default="a",
-    show_default=True,
-    shell_complete=offer_units,
-    help="Drive unit: a name in boards/units, or a file.",
-)
+@unit_option
 @click.option("--seed", default=1, show_default=True, help="Noise, and the angle at which the rotor rests.")
 @click.option(
     "--fault",
