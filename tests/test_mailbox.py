@@ -110,10 +110,114 @@ def test_letters_are_taken_in_order_of_their_period_and_never_early(start, waits
     run(box, mailbox, 2000 + 25 * len(waits))
     assert len(box.taken) == len(waits)
     order = [entries[0][1] for _, entries in box.taken]
-    assert order == sorted(range(len(waits)), key=lambda k: waits[k])
+    # One due now is due in the next period.
+    assert order == sorted(range(len(waits)), key=lambda k: max(1, waits[k]))
     for (period, _), k in zip(box.taken, order, strict=True):
         late = (period - start - waits[k]) & MASK
         assert late < MASK // 2
+
+
+def test_a_letter_in_the_box_lets_one_of_its_tag_that_is_due_before_it_go_first():
+    box = LetterBox(0)
+    mailbox = Mailbox(box)
+    mailbox.post({"word_0": 1}, 50, tag="setpoint")
+    mailbox.pump()
+    mailbox.post({"word_0": 2}, tag="setpoint")
+    run(box, mailbox, 100)
+    assert [(period, entries[0][1]) for period, entries in box.taken] == [(1, 2), (50, 1)]
+    assert mailbox.idle()
+
+
+def test_a_letter_in_the_box_keeps_its_place_before_one_of_another_tag():
+    # What ends a pulse is in the box in time, whatever else is posted.
+    box = LetterBox(0)
+    mailbox = Mailbox(box)
+    mailbox.post({"word_0": 1}, 50, tag="startup")
+    mailbox.pump()
+    mailbox.post({"word_0": 2}, tag="setpoint")
+    mailbox.post({"word_0": 3})
+    run(box, mailbox, 100)
+    assert [(period, entries[0][1]) for period, entries in box.taken] == [(50, 1), (61, 2), (81, 3)]
+
+
+def test_a_letter_in_the_box_is_withdrawn_with_its_tag():
+    box = LetterBox(0)
+    mailbox = Mailbox(box)
+    mailbox.post({"word_0": 1}, 50, tag="setpoint")
+    mailbox.pump()
+    mailbox.drop("startup")
+    assert mailbox.waiting()
+    mailbox.drop("setpoint")
+    assert mailbox.idle()
+    mailbox.post({"word_1": 7})
+    run(box, mailbox, 100)
+    assert box.taken == [(1, [(41, 7)])]
+
+
+class Interrupted:
+    """A block whose kernel runs some periods in the midst of what the main loop does, before an access."""
+
+    def __init__(self, box, access, periods):
+        self.box = box
+        self.words = box.block
+        self.left = access
+        self.periods = periods
+
+    def _count(self):
+        self.left -= 1
+        if self.left == 0:
+            for _ in range(self.periods):
+                self.box.step()
+
+    def __getitem__(self, place):
+        self._count()
+        return self.words[place]
+
+    def __setitem__(self, place, value):
+        self._count()
+        self.words[place] = value
+
+
+@pytest.mark.parametrize("way", ["post", "drop"])
+def test_a_letter_that_is_taken_back_in_the_midst_of_its_period_is_taken_once_or_not_at_all(way):
+    found = set()
+    for access in range(1, 12):
+        for ahead in range(1, 5):
+            box = LetterBox(0)
+            mailbox = Mailbox(box)
+            mailbox.post({"word_0": 1}, ahead, tag="setpoint")
+            mailbox.pump()
+            mailbox.block = Interrupted(box, access, 4)
+            if way == "post":
+                mailbox.post({"word_0": 2}, tag="setpoint")
+            else:
+                mailbox.drop("setpoint")
+            mailbox.block = box.block
+            run(box, mailbox, 200)
+            assert mailbox.idle()
+            found.add(tuple(entries[0][1] for _, entries in box.taken))
+    assert found == ({(1, 2), (2, 1)} if way == "post" else {(), (1,)})
+
+
+@given(
+    st.integers(0, MASK),
+    st.lists(
+        st.tuples(st.integers(0, 80), st.one_of(st.none(), st.integers(-50, 200))), min_size=1, max_size=12
+    ),
+)
+def test_of_setpoints_the_one_that_is_due_last_holds_whenever_they_are_asked_for(start, asked):
+    box = LetterBox(start)
+    mailbox = Mailbox(box)
+    due = {}
+    for k, (pause, wait) in enumerate(asked):
+        run(box, mailbox, pause)
+        period = mailbox.post(
+            {"word_0": k}, None if wait is None else (box.block[0] + wait) & MASK, tag="set"
+        )
+        due[k] = (period - start) & MASK
+    run(box, mailbox, 600)
+    assert sorted(entries[0][1] for _, entries in box.taken) == list(due)
+    assert box.block[40] == max(due, key=lambda k: (due[k], k))
 
 
 def test_a_large_set_is_split_and_an_atomic_one_refused():

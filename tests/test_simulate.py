@@ -87,6 +87,16 @@ def test_a_setpoint_acts_at_the_period_it_names() -> None:
     assert seen[0].period == simulation.loop.kernel.read("mailbox_period")
 
 
+def test_a_setpoint_for_later_acts_after_one_for_now_that_comes_shortly_before_it() -> None:
+    simulation = ready("a")
+    simulation.set_speed(100.0, simulation.now() + 2000)
+    simulation.advance(1960)
+    simulation.set_speed(-200.0)
+    simulation.advance(round(2 / simulation.t_pwm))
+    assert simulation.state == "running", simulation.drive.fault_texts
+    assert simulation.read("w_e") / simulation.drive.settings["pole_pairs"] == pytest.approx(100.0, rel=0.02)
+
+
 def test_an_injected_fault_opens_the_bridge_and_brings_the_field_down() -> None:
     simulation = ready("a")
     simulation.set_torque(1.0)

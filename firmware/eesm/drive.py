@@ -379,11 +379,10 @@ class Drive:
             raise Refused(OUT_OF_RANGE, "period %d is too far from now (%d)" % (due, self.now))
         words["reference_mode"] = mode
         try:
-            self.mailbox.post(words, due, True, "setpoint")
+            due = self.mailbox.post(words, due, True, "setpoint")
         except ValueError as error:
             raise Refused(OUT_OF_RANGE, str(error))
         if self.second_level is not None:
-            due = self.now if due is None else due
             self.second_level.ask(due, mode, words)  # pyright: ignore[reportAttributeAccessIssue]
         if self.state == READY:
             self._enter(RUNNING)
