@@ -13,7 +13,7 @@ from typing import Any
 from boards.virtual.plant import LOAD_TORQUE
 from eesm.cyclic import MASK, signed
 from eesm.drive import OFF, READY, RUNNING, STATES, TICK_PERIODS, Drive
-from eesm.mailbox import Mailbox
+from eesm.mailbox import AHEAD, Mailbox
 from eesm.parameters import SETTINGS
 from eesm.signals import STREAM_ROW, STREAM_ROWS
 from host_tools.client import Event, Identity
@@ -22,9 +22,10 @@ from host_tools.recording import Recording
 from host_tools.stream import Row
 from host_tools.units import Unit
 
-# In these states, with nothing on its way to the kernel, a tick changes nothing: take ten at once.
+# In these states, with no letter on its way to the kernel or due soon, a tick only looks: take twenty at
+# once.  Watches then look every 20 ms, as often as those of a Pico, and the simulation is twice as quick.
 CALM = (OFF, READY, RUNNING)
-CALM_PERIODS = 10 * TICK_PERIODS
+CALM_PERIODS = 20 * TICK_PERIODS
 
 
 class Stream:
@@ -114,7 +115,8 @@ class Simulation:
         while periods > 0:
             self.mailbox.pump()
             count = self._left
-            if self.drive.state in CALM and self.mailbox.idle() and not self.drive.read("faults"):
+            calm = self.drive.state in CALM and self.mailbox.calm(CALM_PERIODS + AHEAD)
+            if calm and not self.drive.read("faults"):
                 count += CALM_PERIODS - TICK_PERIODS
             count = min(count, periods)
             if self._loads:

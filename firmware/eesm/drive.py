@@ -118,6 +118,7 @@ class Drive:
         self.read, self.si, self.raw, self.step_of = kernel.read, kernel.si, kernel.raw, kernel.step_of
         self.mailbox = mailbox
         self.driver = driver
+        self._hurries = not getattr(driver, "waits", True)  # periods go on while a tick takes its time
         self.settings = kernel.settings
         self.words = kernel.words
         self._bases = None  # of the settings, once one of them has been set
@@ -589,7 +590,7 @@ class Drive:
 
     def has_taken(self, periods):
         """True when this tick has taken so many periods: a board's do not wait for it."""
-        return signed(self.read("period") - self.now) >= periods
+        return self._hurries and signed(self.read("period") - self.now) >= periods
 
     def _keep(self):
         """Look at what has to hold in every state; what this tick has no time for is the next one's."""
