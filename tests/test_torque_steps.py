@@ -7,9 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from boards.virtual import plant
 from host_tools.accept.limits import machine_of, u_max
 from host_tools.experiment import Experiment
 from host_tools.references.envelope import max_torque
+from host_tools.simulate import Simulation
 from host_tools.units import load
 
 # Of the highest torque at that speed; a step from each to each.
@@ -53,3 +55,24 @@ def test_torque_steps_arrive_without_a_trip(name, share):
         off = rows["true_torque"][end].mean() - rows["torque_ref"][end].mean()
         assert abs(off) <= OFF * unit.limits.torque_rated, f"{step}: {off:g} N.m off"
         before = level
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_braking_by_a_full_link_keeps_its_torque_though_the_field_lags(seed):
+    # i_d that helped the field took all of i_max here, for 0.1 s, and the load drove the shaft away.
+    simulation = Simulation(load("c"), seed)
+    simulation.loop.c[plant.EMF] *= 1.04
+    simulation.arm()
+    simulation.set_speed(3.0)
+    simulation.load(189.0)
+    simulation.advance(20_000)
+    simulation.set_torque(-354.5)
+    simulation.advance(1680)
+    simulation.set_speed(-805.0)
+    gone = []
+    for _ in range(1000):
+        simulation.advance(20)
+        gone.append(simulation.read("torque") < 0.1 * simulation.read("torque_ref"))
+    w_m = simulation.read("w_e") / simulation.drive.settings["pole_pairs"]
+    assert sum(gone[100:]) <= 2, f"without torque for {sum(gone)} ms"
+    assert w_m == pytest.approx(-805.0, rel=0.1)

@@ -137,14 +137,21 @@ def help_field(s: Signals, i_d: int) -> int:
     The exciter sets only how fast the field flux rises; at that flux, i_f gains 1.5*M/L_f for
     every ampere that i_d gives up (flux conservation), and with it the torque.  The lag is that
     which i_f would have at the best i_d, so what is given up does not act back on itself.
+    Beyond 5/4 of i_d_help, it and the best i_d together, i_q would lose more torque than the flux is
+    worth, and in the end all of it.
     """
     give = 0
     if s.i_f_ref > s.i_f + s.i_f_slack:
         lag = sat15(amplify(s.i_f_ref - s.i_f - s.i_f_slack, s.k_help, s.k_help_shift) + i_d - s.i_d)
         if lag > 0:
             give = mul15(lag, s.help_share)
-            if give > s.i_d_help:
-                give = s.i_d_help
+            room = s.i_d_help + (s.i_d_help >> 2) + i_d
+            if room > s.i_d_help:
+                room = s.i_d_help
+            elif room < 0:
+                room = 0
+            if give > room:
+                give = room
     return give
 
 
