@@ -73,13 +73,20 @@ def soak(
 
     while passed < until:
         # What a vehicle does to its drive: another speed, another load, a battery that is not stiff.
-        way = random.randrange(4)
+        way = random.randrange(5)
         if way == 0:
             simulation.set_speed(random.uniform(-0.6, 0.6) * settings["w_m_max"])
         elif way == 1:
             simulation.load(random.uniform(-0.3, 0.3) * settings["torque_limit"])
         elif way == 2:
             loop.c[plant.EMF] = emf * random.uniform(0.95, 1.05)
+        elif way == 3:
+            # By torque for a moment, then by speed again.
+            simulation.set_torque(random.uniform(-1.0, 1.0) * settings["torque_limit"])
+            kicked = round(random.uniform(0.002, 0.1) / simulation.t_pwm)
+            simulation.advance(kicked)
+            passed += kicked * simulation.t_pwm
+            simulation.set_speed(random.uniform(-0.6, 0.6) * settings["w_m_max"])
         else:
             # For later, as a scenario's are: letters that wait in the mailbox, over the wrap as well.
             at = (simulation.now() + random.randrange(100, 20_000)) & MASK
