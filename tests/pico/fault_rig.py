@@ -127,7 +127,7 @@ class Rig:
     def set_word(self, name: str, change: Callable[[int], int], place: int = 0) -> None:
         """A word of the control law that changes by itself, 50 ms from now."""
         assert self.drive is not None
-        word = self.drive.schema.find(name).index + self._shift + place
+        word = self.drive.signals[name].index + self._shift + place
         (raw,) = self.pico.control("read_block", first=word, count=1)["words"]
         self.begin("set_word", word=word, raw=change(raw))
 

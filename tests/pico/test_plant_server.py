@@ -167,7 +167,7 @@ def test_supply_and_rotor_are_those_that_are_set(unit):
     assert server.c[plant.EMF] == 20.0  # it still sags
     server.obey({"do": "inject", "name": "supply_sag", "on": False})
     assert server.c[plant.EMF] == 40.0
-    # Above the voltage of its brake resistor (2 Ohm, 0.05 Ohm of the battery), the link gives that some current.
+    # Above the voltage of its brake resistor the link gives that some current.
     server.obey({"do": "set_supply", "emf": 61.5, "clamp": 61.0})
     for _ in range(400):
         ask(server, (0,) * 6)
