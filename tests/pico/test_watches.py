@@ -272,7 +272,7 @@ CASES = (
         mended=True,
     ),
     Case("field cable off", SLOW, inject("exciter_open"), ("ANGLE_SLIPPED", "PHASE_OVERCURRENT"), quick=True),
-    Case("half of the field's turns shorted", SLOW, inject("field_shorted", 0.5), FIELD),
+    Case("half of the field's turns shorted", SLOW, inject("field_shorted", 0.5), FIELD, quick=True),
     Case("exciter's high side stays on", SLOW, inject("exciter_stuck"), FIELD, mended=True),
     Case(
         "load drives an excited machine up",
@@ -282,7 +282,7 @@ CASES = (
         seconds=3.0,
         mended=True,
     ),
-    Case("170 degrees of counts lost at once", LOADED, inject("encoder_slips", 0.5, 300), UPSET, quick=True),
+    Case("170 degrees of counts lost at once", LOADED, inject("encoder_slips", 0.5, 300), UPSET),
     Case("60 degrees of counts lost at once", LOADED, inject("encoder_slips", 0.5, 100), UPSET, quick=True),
     Case("2 % of the counts lost", LOADED, inject("encoder_slips", 0.02), UPSET, seconds=1.0),
     Case("load runs away with the shaft", coasting(3000.0), drive_shaft(-16.5, below=310.0), UPSET),
