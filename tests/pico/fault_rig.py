@@ -75,7 +75,10 @@ class Rig:
             self.drive = Drive.connect(self.pico.port, timeout=ANSWER)
             self.drive.set("host_timeout", 5.0)  # a busy computer is none of the faults here
         drive = self.drive
-        if drive.state == "fault":
+        if drive.state in ("ready", "running"):
+            drive.stop(timeout=ANSWER)
+            self.hold_shaft()
+        elif drive.state == "fault":
             self.wait_for_field()
             self.hold_shaft()
             drive.clear()

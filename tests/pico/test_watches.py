@@ -9,8 +9,8 @@ cleared and armed again for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -22,7 +22,7 @@ from tests.pico.fault_rig import Rig
 pytestmark = pytest.mark.timeout(900)
 
 Start = Callable[[Rig], Drive]
-Act = Callable[[Rig, Drive], AbstractContextManager[None]]
+Act = Callable[[Rig, Drive, ExitStack], None]
 
 # What a current that is measured or turned wrongly may break first.
 UPSET = (
@@ -42,16 +42,15 @@ NOISE = 0.002  # of a limit that a sensor may be wrong by
 U_DC, U_DC_TRIP, U_DC_MIN, CLAMP = 48.0, 60.0, 30.0, 56.0  # V
 I_TRIP, I_F_MAX = 56.0, 4.0  # A
 OVER_EXCITED = U_DC / (3**0.5 * 2 * 15e-3 * I_F_MAX)  # rad/s, where u_dc is less than the EMF of i_f_max
-STALL_TIME, OVERLOAD_TIME = 2.0, 10.0  # s
 
 
 @dataclass(frozen=True)
 class Case:
     """A row of `reactions`, how it is made of a drive at `start`, and siblings of its fault.
 
-    `seconds` is waited for the fault.  With `mended` the field falls only when what was injected has ended.
-    What a board does not forget so soon has one of its own (`alone`).  Those that are not `quick` run in
-    `make test-pico-full`.
+    `act` begins the fault and leaves in an ExitStack what mends it; `seconds` is waited for the fault.  With
+    `mended` the field falls only when what was injected has ended.  What a board does not forget so soon has
+    one of its own (`alone`).  Those that are not `quick` run in `make test-pico-full`.
     """
 
     how: str
@@ -109,25 +108,27 @@ SLOW = turning(600.0, 0.5)
 LOADED = turning(2000.0, 2.0)
 
 
-# --- what is done to it -------------------------------------------------------------------------------
+# --- what is done to it, and how it is mended -----------------------------------------------------------
 
 
-@contextmanager
-def expect(rig: Rig, quantity: str, **bound: float) -> Iterator[None]:
+def expect(rig: Rig, after: ExitStack, quantity: str, **bound: float) -> None:
     """The fault begins when the plant's quantity is beyond a bound."""
     rig.pico.control("expect", quantity=quantity, **bound)
-    yield
-    rig.pico.control("expect", quantity=quantity)
+    after.callback(rig.pico.control, "expect", quantity=quantity)
+
+
+def change(drive: Drive, after: ExitStack, name: str, value: float) -> None:
+    """Another value of a setting."""
+    after.callback(drive.set, name, drive.get(name))
+    drive.set(name, value)
 
 
 def inject(name: str, amount: float | None = None, periods: int | None = None) -> Act:
     """A fault of plant or sensors."""
 
-    @contextmanager
-    def act(rig: Rig, drive: Drive) -> Iterator[None]:
+    def act(rig: Rig, drive: Drive, after: ExitStack) -> None:
         rig.inject(name, amount=amount, **({} if periods is None else {"periods": periods}))
-        yield
-        rig.pico.control("inject", name=name, on=False)
+        after.callback(rig.pico.control, "inject", name=name, on=False)
 
     return act
 
@@ -135,48 +136,38 @@ def inject(name: str, amount: float | None = None, periods: int | None = None) -
 def inject_until(name: str, quantity: str, amount: float | None = None, **bound: float) -> Act:
     """A fault of the plant after which a quantity goes beyond a bound."""
 
-    @contextmanager
-    def act(rig: Rig, drive: Drive) -> Iterator[None]:
-        with expect(rig, quantity, **bound):
-            rig.begin("inject", name=name, amount=amount)
-            yield
-        rig.pico.control("inject", name=name, on=False)
-        rig.sleep(0.05)
+    def act(rig: Rig, drive: Drive, after: ExitStack) -> None:
+        expect(rig, after, quantity, **bound)
+        rig.begin("inject", name=name, amount=amount)
+        after.callback(rig.sleep, 0.05)
+        after.callback(rig.pico.control, "inject", name=name, on=False)
 
     return act
 
 
-@contextmanager
-def raise_supply(rig: Rig, drive: Drive) -> Iterator[None]:
-    with expect(rig, "u_dc", above=U_DC_TRIP * (1 + NOISE)):
-        rig.begin("set_supply", emf=U_DC_TRIP * 1.05)
-        yield
-    rig.pico.control("set_supply", emf=U_DC)
-    rig.sleep(0.05)
+def raise_supply(rig: Rig, drive: Drive, after: ExitStack) -> None:
+    expect(rig, after, "u_dc", above=U_DC_TRIP * (1 + NOISE))
+    rig.begin("set_supply", emf=U_DC_TRIP * 1.05)
+    after.callback(rig.sleep, 0.05)
+    after.callback(rig.pico.control, "set_supply", emf=U_DC)
 
 
-@contextmanager
-def lose_battery(rig: Rig, drive: Drive) -> Iterator[None]:
+def lose_battery(rig: Rig, drive: Drive, after: ExitStack) -> None:
     rig.pico.control("set_supply", clamp=1e9)
-    with inject_until("battery_lost", "u_dc", above=U_DC_TRIP * (1 + NOISE))(rig, drive):
-        yield
-    rig.pico.control("set_supply", clamp=CLAMP)
+    inject_until("battery_lost", "u_dc", above=U_DC_TRIP * (1 + NOISE))(rig, drive, after)
+    after.callback(rig.pico.control, "set_supply", clamp=CLAMP)
 
 
-@contextmanager
-def read_much_field(rig: Rig, drive: Drive) -> Iterator[None]:
+def read_much_field(rig: Rig, drive: Drive, after: ExitStack) -> None:
     rig.begin("force_counts", channel="i_f", counts=3900, periods=40)
-    yield
 
 
 def heat(**temperatures: float) -> Act:
     """Temperatures in degrees Celsius, at once."""
 
-    @contextmanager
-    def act(rig: Rig, drive: Drive) -> Iterator[None]:
+    def act(rig: Rig, drive: Drive, after: ExitStack) -> None:
         rig.begin("set_temperature", **temperatures)
-        yield
-        rig.pico.control("set_temperature", **dict.fromkeys(temperatures, 25.0))
+        after.callback(rig.pico.control, "set_temperature", **dict.fromkeys(temperatures, 25.0))
 
     return act
 
@@ -184,53 +175,39 @@ def heat(**temperatures: float) -> Act:
 def drive_shaft(torque: float, w_m_trip: float | None = None, **bound: float) -> Act:
     """The load drives the shaft with a torque, beyond a speed."""
 
-    @contextmanager
-    def act(rig: Rig, drive: Drive) -> Iterator[None]:
-        before = drive.get("w_m_trip")
+    def act(rig: Rig, drive: Drive, after: ExitStack) -> None:
         if w_m_trip is not None:
-            drive.set("w_m_trip", w_m_trip)
-        with expect(rig, "w_m", **bound):
-            rig.begin("set_load", torque=-torque)
-            yield
-        rig.hold_shaft()
-        drive.set("w_m_trip", before)
+            change(drive, after, "w_m_trip", w_m_trip)
+        expect(rig, after, "w_m", **bound)
+        rig.begin("set_load", torque=-torque)
+        after.callback(rig.hold_shaft)
 
     return act
 
 
-@contextmanager
-def negate_torque(rig: Rig, drive: Drive) -> Iterator[None]:
+def negate_torque(rig: Rig, drive: Drive, after: ExitStack) -> None:
     """A set point that has changed its sign in memory; what watches memory does not look there."""
     rig.set_word("torque_set", lambda raw: -raw)
-    yield
 
 
-@contextmanager
-def change_table(rig: Rig, drive: Drive) -> Iterator[None]:
+def change_table(rig: Rig, drive: Drive, after: ExitStack) -> None:
     """One bit of the sine; of all tables the least harmful."""
     rig.set_word("sine", lambda raw: raw ^ 1, 400)
-    yield
 
 
-@contextmanager
-def ask_for_all(rig: Rig, drive: Drive) -> Iterator[None]:
+def ask_for_all(rig: Rig, drive: Drive, after: ExitStack) -> None:
     """Nearly all torque, with a stall_time of 0.2 s."""
-    drive.set("stall_time", 0.2)
-    with expect(rig, "i_phase", above=25.0):
-        drive.torque = 6.8
-        yield
-    drive.set("stall_time", STALL_TIME)
+    change(drive, after, "stall_time", 0.2)
+    expect(rig, after, "i_phase", above=25.0)
+    drive.torque = 6.8
 
 
-@contextmanager
-def overload(rig: Rig, drive: Drive) -> Iterator[None]:
-    """i_max, in a stator that bears it for half a second."""
-    drive.set("overload_time", 0.5)
-    with expect(rig, "i_phase", above=25.0):
-        drive.set_currents(0.0, 39.0, 2.0)
-        yield
-    rig.sleep(2.0)  # so that it cools
-    drive.set("overload_time", OVERLOAD_TIME)
+def overload(rig: Rig, drive: Drive, after: ExitStack) -> None:
+    """i_max, in a stator that bears it for half a second, and cools as quickly."""
+    change(drive, after, "overload_time", 0.5)
+    after.callback(rig.sleep, 2.0)
+    expect(rig, after, "i_phase", above=25.0)
+    drive.set_currents(0.0, 39.0, 2.0)
 
 
 CASES = (
@@ -313,7 +290,8 @@ def test_fault_is_seen_and_opens_the_bridges_in_the_claimed_periods(
 ) -> None:
     board: Rig = request.getfixturevalue("rig" if case.alone else "shared")
     drive = case.start(board)
-    with case.act(board, drive):
+    with ExitStack() as after:
+        case.act(board, drive, after)
         board.wait_for_fault(case.seconds)
         names, periods = board.names(), board.since_injection()
         if not case.mended:
