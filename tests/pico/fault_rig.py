@@ -68,13 +68,17 @@ class Rig:
         while self.seconds() < end:
             time.sleep(0.02)
 
-    def ready(self) -> Drive:
-        """Armed, field up, at a stand; from whatever was before."""
+    def connect(self) -> Drive:
+        """The drive, once its board has started."""
         if self.drive is None:
             self.sleep(3.0)  # it compiles its kernel
             self.drive = Drive.connect(self.pico.port, timeout=ANSWER)
             self.drive.set("host_timeout", 5.0)  # a busy computer is none of the faults here
-        drive = self.drive
+        return self.drive
+
+    def settle(self) -> None:
+        """At a stand, without the fault that there was."""
+        drive = self.connect()
         if drive.state in ("ready", "running"):
             drive.stop(timeout=ANSWER)
             self.hold_shaft()
@@ -82,6 +86,11 @@ class Rig:
             self.wait_for_field()
             self.hold_shaft()
             drive.clear()
+
+    def ready(self) -> Drive:
+        """Armed, field up, at a stand; from whatever was before."""
+        drive = self.connect()
+        self.settle()
         if drive.state == "off":
             drive.arm(timeout=2 * ANSWER)
         self.ready_at = self.pico.control("pins")["cycle"]
