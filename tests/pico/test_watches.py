@@ -264,7 +264,7 @@ CASES = (
     Case("2 % of the counts lost", LOADED, inject("encoder_slips", 0.02), UPSET, seconds=1.0),
     Case("load runs away with the shaft", coasting(3000.0), drive_shaft(-16.5, below=310.0), UPSET),
     Case("phase a is open", LOADED, inject("phase_open"), (*UPSET, "SENSOR_STUCK"), seconds=2.0),
-    Case("set point of the other sign", blocked(3.5), negate_torque, UPSET, quick=True),
+    Case("set point of the other sign", blocked(3.5), negate_torque, UPSET, seconds=1.0, quick=True),
     Case("shaft blocked under full torque", blocked(0.0), ask_for_all, seconds=1.0),
     Case("i_max for longer than it may flow", blocked(0.0), overload, seconds=2.0),
     Case("board at 120 degrees Celsius", SLOW, heat(board=120.0)),
@@ -282,15 +282,13 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(row, id=row.how, marks=[] if row.quick else pytest.mark.full) for row in CASES]
-)
-def test_fault_is_seen_and_opens_the_bridges_in_the_claimed_periods(
-    case: Case, request: pytest.FixtureRequest
-) -> None:
-    board: Rig = request.getfixturevalue("rig" if case.alone else "shared")
+def assert_seen(board: Rig, case: Case, rows: float = 0.0) -> None:
+    """The case's fault comes in time, while the host is sent so many rows of telemetry a second."""
     drive = case.start(board)
     with ExitStack() as after:
+        if rows:
+            after.enter_context(drive.stream(["i_d", "i_q", "i_f", "w_e"], rows))
+            board.sleep(0.1)
         case.act(board, drive, after)
         board.wait_for_fault(case.seconds)
         names, periods = board.names(), board.since_injection()
@@ -299,3 +297,29 @@ def test_fault_is_seen_and_opens_the_bridges_in_the_claimed_periods(
     print(f"{case.how}: {', '.join(names)}")
     assert {reaction_to(case.how).name, *case.siblings} & set(names), names
     board.assert_reacted(case.how, periods)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(row, id=row.how, marks=[] if row.quick else pytest.mark.full) for row in CASES]
+)
+def test_fault_is_seen_and_opens_the_bridges_in_the_claimed_periods(
+    case: Case, request: pytest.FixtureRequest
+) -> None:
+    assert_seen(request.getfixturevalue("rig" if case.alone else "shared"), case)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "how",
+    [
+        "field cable off",
+        "half of the field's turns shorted",
+        "60 degrees of counts lost at once",
+        "2 % of the counts lost",
+        "load runs away with the shaft",
+        "set point of the other sign",
+    ],
+)
+def test_claims_hold_while_the_board_sends_telemetry(shared: Rig, how: str) -> None:
+    (case,) = (row for row in CASES if row.how == how)
+    assert_seen(shared, case, rows=500.0)
