@@ -53,15 +53,15 @@ REACTIONS = (
     Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 5000),
     Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 5000),
     # Ticks of 7 ms and two collections, beside the 30 ms for which the field has to stay away.
-    Reaction("field cable off", "FIELD_OPEN", "the main loop: voltage drives no field current", 3000),
+    Reaction("field cable off", "FIELD_OPEN", "the main loop: voltage drives no field current", 4000),
     # Watches of board, winding and heat look in turn, one in a tick; i_f_trip may be first.
     Reaction("half of the field's turns shorted", "FIELD_SHORTED", "the main loop: too much i_f", 8000),
     Reaction("exciter's high side stays on", "EXCITER_STUCK", "the main loop: i_f rises untold", 2500),
     Reaction("load drives an excited machine up", "OVER_EXCITATION", "the main loop: EMF beyond u_dc", 1500),
     # The angle of the EMF, balance, motion and torque share one look in two ticks, which for each is one in
     # some 60 ms; three to six looks make a fault, and a jump that falls in a collection is left to the EMF.
-    Reaction("170 degrees of counts lost at once", "ENCODER_JUMPED", ANGLE, 8000),
-    Reaction("60 degrees of counts lost at once", "ENCODER_JUMPED", ANGLE, 8000),
+    Reaction("170 degrees of counts lost at once", "ENCODER_JUMPED", ANGLE, 12000),
+    Reaction("60 degrees of counts lost at once", "ENCODER_JUMPED", ANGLE, 12000),
     Reaction("2 % of the counts lost", "ANGLE_SLIPPED", ANGLE, 16000),
     Reaction("phase a is open", "ANGLE_SLIPPED", ANGLE, 15000),
     Reaction("load runs away with the shaft", "SPIN_OUT", "the main loop: quicker than torque_max", 8000),
