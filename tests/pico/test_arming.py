@@ -39,8 +39,9 @@ ARMINGS = (
     Arming("WIRING_UNCLEAR", "adc_stuck_b"),
     Arming("WIRING_UNCLEAR", "phase_open"),
     Arming("FIELD_OPEN", "exciter_open"),
-    # Repeated because the main loop came late, the test finds the shaft still turning from the time before.
-    Arming("ENCODER_REVERSED", "encoder_reversed", siblings=("ROTOR_MOVING",)),
+    # Repeated because the main loop came late, the test may find the shaft still turning from the time before,
+    # or where the field that it turned the wrong way holds it.
+    Arming("ENCODER_REVERSED", "encoder_reversed", siblings=("ROTOR_MOVING", "ROTOR_BLOCKED")),
 )
 
 
