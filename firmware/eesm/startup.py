@@ -574,9 +574,11 @@ class Direction:
             self.first,
             self.last - middle,
         )
-        if answer < self.counts / 3 and self.begins_again(drive):
+        # A return that a late look has stretched does not outweigh a push that went the other way.
+        unclear = abs(answer) < self.counts / 3 or (self.late and answer * self.push < 0)
+        if (unclear or answer < 0) and self.begins_again(drive):
             return False
-        if abs(answer) < self.counts / 3:
+        if unclear:
             raise Failed("ROTOR_MOVING", shown + ": something else turns the shaft; unload it and arm again")
         if answer < 0:
             raise Failed("ENCODER_REVERSED", shown + "; set encoder_reversed or swap two motor cables")
