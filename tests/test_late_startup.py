@@ -4,6 +4,8 @@ import pytest
 
 from boards.virtual import plant
 from eesm import drive as states
+from eesm.faults import Failed
+from eesm.startup import Direction
 from tests.drive_bench import Bench
 
 TICK = states.TICK_PERIODS / 20_000  # s
@@ -71,3 +73,13 @@ def test_a_late_loop_stretches_no_test_voltage(unit):
             bench.drive.tick()
             bench.mailbox.pump()
     assert max(late) < 1.1 * max(usual)
+
+
+def test_a_stretched_return_does_not_outweigh_a_push_the_wrong_way():
+    # As a Pico with a reversed encoder had it: -6 counts by the push, and 2.5 by all together.
+    direction = Direction()
+    direction.counts, direction.i_q, direction.tries = 6, 5.5, Direction.TRIES
+    direction.push, direction.first, direction.middle, direction.last = -12.0, -6, 22, 22
+    direction.late = True
+    with pytest.raises(Failed, match="something else turns the shaft"):
+        direction.judge(None)

@@ -78,6 +78,13 @@ def test_both_shunts_inverted_and_phases_turned_are_named(angle, ratio):
         assert verdict[0] == "PHASES_SWAPPED"
 
 
+@given(st.sampled_from([0, 1, 2]), st.tuples(*[st.floats(-0.03, 0.03)] * 4))
+def test_an_open_phase_is_not_named_as_what_its_noise_looks_like(phase, noise):
+    c, s = math.cos(2 * math.pi * phase / 3), math.sin(2 * math.pi * phase / 3)
+    answer = [[s * s, -s * c], [-s * c, c * c]]  # current flows across that phase's axis only
+    assert judge_wiring(flat(answer, noise), 3) == ("WIRING_UNCLEAR", "no known mistake")
+
+
 @given(st.floats(-1e4, 1e4))
 def test_degrees_stay_within_half_a_turn(angle):
     value = degrees(angle)

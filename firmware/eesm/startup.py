@@ -119,16 +119,17 @@ def judge_wiring(m, spread):
     """
     a, b, c, d = m
     size = sqrt((a * a + b * b + c * c + d * d) / 2)
-    # Half the determinant of axes as unlike as the machine's: a sensor that sees nothing leaves none.
-    least = 0.5 * (a + d) ** 2 * spread / (1 + spread) ** 2
-    if a + d > 0.7 * size and a * d - b * c > least and abs(b - c) < 0.5 * (a + d):
+    # Half the determinant, over its trace squared, of axes as unlike as the machine's: a sensor that sees
+    # nothing and a phase that is open leave none, but noise.
+    least = 0.5 * spread / (1 + spread) ** 2
+    if a + d > 0.7 * size and a * d - b * c > least * (a + d) ** 2 and abs(b - c) < 0.5 * (a + d):
         return None
     best = ("WIRING_UNCLEAR", "no known mistake", 0.5)
     for name, mistake, (p, q, r, s) in WIRINGS:
         aa, bb, cc, dd = p * a + q * c, p * b + q * d, r * a + s * c, r * b + s * d
         trace = aa + dd
         determinant = aa * dd - bb * cc
-        if trace <= 0 or determinant <= 0:
+        if trace <= 0 or determinant <= least * trace * trace:
             continue
         fault = abs(bb - cc) / trace
         # Axes that differ more than those of this machine count against the guess.
@@ -573,9 +574,11 @@ class Direction:
             self.first,
             self.last - middle,
         )
-        if answer < self.counts / 3 and self.begins_again(drive):
+        # A return that a late look has stretched does not outweigh a push that went the other way.
+        unclear = abs(answer) < self.counts / 3 or (self.late and answer * self.push < 0)
+        if (unclear or answer < 0) and self.begins_again(drive):
             return False
-        if abs(answer) < self.counts / 3:
+        if unclear:
             raise Failed("ROTOR_MOVING", shown + ": something else turns the shaft; unload it and arm again")
         if answer < 0:
             raise Failed("ENCODER_REVERSED", shown + "; set encoder_reversed or swap two motor cables")

@@ -14,6 +14,7 @@ with requests on stdin and answers on stdout; the emulator's end is `emulator/pl
             13..16  when i_a, i_b, i_f, u_dc are sampled, s from the carrier's zero
     answer  0..5    counts of i_a, i_b, i_f, u_dc, stator temperature, board temperature (0 .. 4095)
             6..8    encoder: place, motion in the coming period (counts), counts a turn
+            9..12   the truth in SI units, which no pin shows: u_dc, w_m, i_f, the highest phase current
 
 Plant and sensors are those of boards/virtual, compiled by numba if that is installed (extra `sim`).  A leg's
 mean voltage follows from its on-times as (t_high + T - t_low)/2: for a complementary pair this is the voltage
@@ -44,7 +45,8 @@ _LONGEST_GAP = 20_000  # periods that are made up for at most: what was before h
 _LONGEST_GAP_PLAIN = 1_000  # without numba
 
 # Constants of plant and sensors under names that the compiled function may hold.
-_I_A, _U_DC, _TURNS = plant.I_A, plant.U_DC, plant.TURNS
+_I_A, _I_B, _I_F = plant.I_A, plant.I_B, plant.I_F
+_U_DC, _TURNS = plant.U_DC, plant.TURNS
 _W_M, _W_RISE, _TURNS_STEP, _H = plant.W_M, plant.W_RISE, plant.TURNS_STEP, plant.H
 _TOP, _EXCITER = plant.TOP, plant.EXCITER
 _ZERO_TURNS, _COUNTS, _STUCK = sensors.ZERO_TURNS, sensors.COUNTS, sensors.STUCK
@@ -114,6 +116,11 @@ def advance(m, answer, x, c, y, k, raw, seen, temperatures):
     else:
         answer[7] = 0.0
     answer[8] = counts
+    i_a, i_b = x[_I_A], x[_I_B]
+    answer[9] = x[_U_DC]
+    answer[10] = x[_W_M]
+    answer[11] = x[_I_F]
+    answer[12] = max(abs(i_a), abs(i_b), abs(i_a + i_b))
 
 
 class Server:
@@ -206,12 +213,27 @@ class Server:
                 raise PlantError(f"brake is {brake} N.m; a brake has 0 or more.")
             self.x[plant.BRAKE_TORQUE] = float(brake)
 
-    def set_temperature(self, stator: float | None = None, board: float | None = None) -> None:
-        """Temperatures in degrees Celsius that the board's NTC dividers measure."""
+    def set_supply(self, emf: float | None = None, clamp: float | None = None) -> None:
+        """V of the battery's emf, and V of the link from which its brake resistor takes current."""
+        if emf is not None:
+            self.c[plant.EMF_WHOLE] = float(emf)
+            self.c[plant.EMF] = float(emf) * (1.0 - self.c[plant.SAG])
+        if clamp is not None:
+            self.c[plant.CLAMP] = float(clamp)
+
+    def set_temperature(
+        self, stator: float | None = None, board: float | None = None, rotor: float | None = None
+    ) -> None:
+        """Degrees Celsius that the board's NTC dividers measure, and that the field's resistance has."""
         for place, celsius in enumerate((stator, board)):
             if celsius is not None:
                 self.counts[place] = self._temperature_counts(float(celsius))
         self._show_temperatures()
+        if rotor is not None:
+            known_at = float(self.unit.as_plant()["winding_temperature"])
+            hot, known = (1.0 + thermal.COPPER * (celsius - 20.0) for celsius in (float(rotor), known_at))
+            self.c[plant.HEAT_F] = hot / known
+            plant.wind(self.c)
 
     def _show_temperatures(self) -> None:
         """What the converter is given: those of the dividers, or an end of its range if one is lost."""
@@ -274,7 +296,16 @@ class Server:
         return {name: float(x[place]) for name, place in words.items()}
 
 
-COMMANDS = ("describe", "set_pwm", "set_load", "set_temperature", "faults", "inject", "state")
+COMMANDS = (
+    "describe",
+    "set_pwm",
+    "set_load",
+    "set_supply",
+    "set_temperature",
+    "faults",
+    "inject",
+    "state",
+)
 
 
 def serve(server: Server, source: int, target: int) -> None:

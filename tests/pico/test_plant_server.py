@@ -156,6 +156,40 @@ def test_new_faults_reach_the_pins(unit):
         server.obey({"do": "inject", "name": "supply_sag", "amount": 2})
 
 
+def test_supply_and_rotor_are_those_that_are_set(unit):
+    server = Server(unit, 1, compiled=False)
+    server.obey({"do": "set_supply", "emf": 52.0})
+    for _ in range(60):
+        ask(server, (0,) * 6)
+    assert server.state()["u_dc"] == pytest.approx(52.0, rel=1e-3)
+    server.obey({"do": "inject", "name": "supply_sag", "amount": 0.5})
+    server.obey({"do": "set_supply", "emf": 40.0})
+    assert server.c[plant.EMF] == 20.0  # it still sags
+    server.obey({"do": "inject", "name": "supply_sag", "on": False})
+    assert server.c[plant.EMF] == 40.0
+    # Above the voltage of its brake resistor the link gives that some current.
+    server.obey({"do": "set_supply", "emf": 61.5, "clamp": 61.0})
+    for _ in range(400):
+        ask(server, (0,) * 6)
+    assert 60.5 < server.state()["u_dc"] < 61.3
+    cold = server.c[plant.R_F]
+    server.obey({"do": "set_temperature", "rotor": 120.0})
+    assert server.c[plant.R_F] == pytest.approx(1.393 * cold)
+    server.obey({"do": "set_temperature", "rotor": 20.0})
+    assert server.c[plant.R_F] == pytest.approx(cold)
+
+
+def test_the_truth_comes_with_each_answer(unit):
+    server = Server(unit, 1, compiled=False)
+    server.x[plant.W_M] = 100.0
+    top = unit.board.top
+    for _ in range(50):
+        answer = ask(server, (*leg(1750, top, 63), *leg(1500, top, 63), *leg(1500, top, 63)), (1, 1, 0, 0))
+    state = server.state()
+    assert answer[9:12] == [state["u_dc"], state["w_m"], state["i_f"]]
+    assert answer[12] == max(abs(state["i_a"]), abs(state["i_b"]), abs(state["i_a"] + state["i_b"])) > 5
+
+
 def test_a_gap_is_made_up_for_at_once(unit):
     one, many = Server(unit, 1, compiled=False), Server(unit, 1, compiled=False)
     for server in (one, many):

@@ -214,7 +214,18 @@ class Bench {
     this.centre = centre;
     pipe.exchange();
     kept.answer.set(answer);
+    this.seeWhetherExpected(centre);
     this.encoder.follow(answer[6], answer[7], answer[8], centre, this.cyclesOfPeriod);
+  }
+
+  /** A fault that builds up begins when the truth is what the command `expect` has said. */
+  seeWhetherExpected(centre) {
+    const { expected, answer, recorder } = this.kept;
+    if (expected === null) return;
+    const { quantity, word, above, below } = expected;
+    if (!(answer[word] > above || answer[word] < below)) return;
+    this.kept.expected = null;
+    recorder.expectShutdown(quantity, centre);
   }
 
   /** Says once that the carrier's period is not the plant's. */
@@ -320,6 +331,7 @@ export function attach(machine) {
       forced: QUANTITIES.map(() => null),
       instants: QUANTITIES.map(() => ({ min: Infinity, max: -Infinity, last: 0, count: 0 })),
       actions: [],
+      expected: null,
       faults: new Set((options.faults ?? []).filter((name) => CHIP_FAULTS.includes(name))),
     };
     kept.answer.fill(HALF_RANGE, 0, 3);

@@ -5,6 +5,10 @@ import { findBlock } from './block.mjs';
 // In the order of the plant's answer.
 export const QUANTITIES = ['i_a', 'i_b', 'i_f', 'u_dc', 'temperature_stator', 'temperature_board'];
 
+// What the plant's answer tells of the truth, from word TRUTH on: V, rad/s, A, A.
+export const TRUTH = 9;
+export const TRUTHS = ['u_dc', 'w_m', 'i_f', 'i_phase'];
+
 // What is wrong with the chip's surroundings rather than with plant or sensors.
 export const CHIP_FAULTS = ['missing_trigger', 'adc_dead', 'fault_pin'];
 
@@ -33,10 +37,31 @@ export function addBenchCommands(machine, kept) {
       if (bench().chip.pwm.slices[0].running) throw new Error('The carrier runs: set the rate before the drive starts.');
       bench().adopt(ask({ do: 'set_pwm', f_pwm, clock }));
     },
-    /** {stator, board}: degrees Celsius */
-    set_temperature: ({ stator, board }) => ask({ do: 'set_temperature', stator, board }),
-    /** {name, on, period, cycle, periods}: a fault from `period` on, for `periods` (for good by default). */
-    inject: ({ name, on = true, period, cycle, periods }) => {
+    /** {emf, clamp, period}: V of the battery, and V from which the brake resistor of the link takes current. */
+    set_supply: ({ emf, clamp, period }) => bench().at({ period }, () => ask({ do: 'set_supply', emf, clamp })),
+    /** {stator, board, rotor, period}: degrees Celsius; with `period` it is a fault from then on. */
+    set_temperature: ({ stator, board, rotor, period }) =>
+      bench().at({ period }, (now) => {
+        ask({ do: 'set_temperature', stator, board, rotor });
+        if (period !== undefined) now.recorder.expectShutdown('temperature', now.clock.cycles);
+      }),
+    /** {word, raw, period}: a word of the law's block changes by itself, between two periods. */
+    set_word: ({ word, raw, period }) => {
+      const block = findBlock(machine);
+      if (block < 0) throw new Error('No control law runs: its driver has told no address of its block.');
+      bench().at({ period: Math.max(period ?? 0, kept.period + 1) }, (now) => {
+        machine.memory.ram32[block + word] = raw;
+        now.recorder.expectShutdown(`word ${word}`, now.clock.cycles);
+      });
+    },
+    /** {quantity, above, below}: a fault that builds up begins with the zero at which that truth is there. */
+    expect: ({ quantity, above = Infinity, below = -Infinity }) => {
+      const word = TRUTHS.indexOf(quantity);
+      if (word < 0) throw new Error(`There is no truth ${quantity}; there are: ${TRUTHS.join(', ')}.`);
+      kept.expected = { quantity, word: TRUTH + word, above, below };
+    },
+    /** {name, on, amount, period, cycle, periods}: a fault from `period` on, for `periods` (for good by default). */
+    inject: ({ name, on = true, amount, period, cycle, periods }) => {
       const isChips = CHIP_FAULTS.includes(name);
       if (!isChips) {
         const known = ask({ do: 'faults' });
@@ -46,7 +71,7 @@ export function addBenchCommands(machine, kept) {
       const set = (state) => (now) => {
         if (isChips) now.chipFault(name, state);
         else {
-          ask({ do: 'inject', name, on: state });
+          ask({ do: 'inject', name, on: state, amount });
           if (state) now.recorder.expectShutdown(name, now.clock.cycles);
         }
       };

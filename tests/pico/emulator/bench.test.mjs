@@ -280,6 +280,41 @@ test('a load comes at its period, and the reading of its transducer where the la
   assert.equal(ram32[4], 5);
 });
 
+test('a word of the law changes at its period, which begins a fault', () => {
+  const lab = new Laboratory();
+  const ram32 = new Int32Array(8);
+  lab.machine.memory = { ram32 };
+  lab.start();
+  assert.throws(() => lab.do('set_word', { word: 1, raw: 5 }), /No control law runs/);
+  lab.chip.sio.interp0.accum0 = 0x20000008;
+  lab.do('set_word', { word: 1, raw: -5, period: 2 });
+  lab.pass(2 * N);
+  assert.equal(ram32[3], 0);
+  lab.pass(2 * N);
+  assert.equal(ram32[3], -5);
+  assert.equal(lab.do('pins').injected.cycle, 2 * 2 * N);
+});
+
+test('a fault that builds up begins with the zero at which the truth is beyond its bound', () => {
+  const lab = new Laboratory();
+  lab.plant.answers = (k) => [...new Array(8).fill(0), 4096, 48 + k, 0, 0, 0];
+  lab.start();
+  lab.do('expect', { quantity: 'u_dc', above: 50.5 });
+  lab.do('inject', { name: 'battery_lost', amount: 0.5, period: 1 });
+  lab.pass(2.5 * 2 * N);
+  assert.deepEqual(lab.plant.asked.at(-1), { do: 'inject', name: 'battery_lost', on: true, amount: 0.5 });
+  assert.equal(lab.do('pins').injected.cause, 'battery_lost');
+  lab.pass(2 * 2 * N);
+  const first = lab.plant.log.length - 1;
+  assert.ok(48 + first > 50.5);
+  const { injected } = lab.do('pins');
+  assert.equal(injected.cause, 'u_dc');
+  assert.equal(injected.cycle % (2 * N), 0);
+  lab.pass(2 * 2 * N);
+  assert.deepEqual(lab.do('pins').injected, injected); // once
+  assert.throws(() => lab.do('expect', { quantity: 'rain' }), /there are: u_dc, w_m, i_f, i_phase/);
+});
+
 test('a missing trigger, a dead converter, forced counts', () => {
   const lab = new Laboratory();
   lab.start();
