@@ -145,13 +145,12 @@ def help_field(s: Signals, i_d: int) -> int:
         lag = sat15(amplify(s.i_f_ref - s.i_f - s.i_f_slack, s.k_help, s.k_help_shift) + i_d - s.i_d)
         if lag > 0:
             give = mul15(lag, s.help_share)
-            room = s.i_d_help + (s.i_d_help >> 2) + i_d
-            if room > s.i_d_help:
-                room = s.i_d_help
-            elif room < 0:
-                room = 0
-            if give > room:
-                give = room
+            if give > s.i_d_help:
+                give = s.i_d_help
+            if give - i_d > s.i_d_help + (s.i_d_help >> 2):
+                give = s.i_d_help + (s.i_d_help >> 2) + i_d
+                if give < 0:
+                    give = 0
     return give
 
 
