@@ -26,6 +26,12 @@ def registry(tmp_path, monkeypatch):
     monkeypatch.setenv("EESM_VIRTUAL", str(tmp_path / "virtual"))
 
 
+def be_patient(virtual: VirtualDrive) -> None:
+    """A drive that does not stop when this computer has no time for its host."""
+    with Drive.connect(virtual.port) as drive:
+        drive.set("host_timeout", 5.0)
+
+
 def state(app: Monitor) -> str:
     return str(app.query_one("#state", Static).render())
 
@@ -76,7 +82,8 @@ def test_arm_turn_and_stop_by_keys():
             await until(pilot, lambda: state(app).endswith("off"))
             await leave(pilot, app)
 
-    with VirtualDrive("a"):
+    with VirtualDrive("a") as virtual:
+        be_patient(virtual)
         asyncio.run(use())
 
 
@@ -90,6 +97,7 @@ def test_leaving_stops_a_motor_that_was_armed_here():
             await leave(pilot, app)
 
     with VirtualDrive("a") as virtual:
+        be_patient(virtual)
         asyncio.run(use())
         with Drive.connect(virtual.port) as drive:
             assert drive.state == "off"
@@ -117,6 +125,7 @@ def test_a_drive_that_was_killed_is_found_again_and_a_fault_is_told_with_its_rem
 def test_in_a_real_terminal_every_way_out_stops_the_motor(ended_by):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/firmware", "TERM": "xterm-256color"}
     with VirtualDrive("a") as virtual:
+        be_patient(virtual)
         command = ["-m", "host_tools.cli", "monitor", "--port", virtual.port]
         screen = pexpect.spawn(sys.executable, command, env=environment, dimensions=(40, 110), timeout=60)
         try:
