@@ -71,3 +71,18 @@ def test_sensors_within_their_tolerance_are_no_fault(unit):
         for load in (0.4, -0.4, 0.0):
             bench.x[plant.LOAD_TORQUE] = load * settings["torque_max"] * (0.3 if abs(share) >= 0.5 else 1)
             pass_time(bench, 0.5, rng)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_encoder_that_beats_with_the_periods_is_no_unbalance(seed):
+    """5.99 counts a period ripple 167 times a second; looks every 20 ms take that for twice w_e."""
+    bench = Bench("a", seed).ready()
+    bench.x[plant.LOAD_TORQUE] = -0.1
+    bench.drive.set_speed(-183.83)
+    bench.run(1.0)
+    for _ in range(600):
+        bench.loop.run(20 * TICK_PERIODS)
+        bench.mailbox.pump()
+        bench.drive.host_seen()
+        bench.drive.tick()
+        assert bench.drive.state != FAULT, bench.story()

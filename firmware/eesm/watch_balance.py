@@ -26,7 +26,7 @@ class BalanceWatch:
     IN_TIME = 40  # periods between looks; a tick has 20
     FINE = 24  # looks a turn
     LEAST = 0.1  # of i_max: smaller currents are not judged
-    TELLING = 0.25  # of i_max: smaller currents are not told by voltages
+    TELLING = 0.25  # of i_max: smaller currents are not told by voltages, or by looks that come late
     MOSTLY = 0.2  # of the mean square of all change in a window
     SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
 
@@ -101,18 +101,18 @@ class BalanceWatch:
             if self._looks >= self.MOST_LOOKS:
                 self._start()
             return
-        self._judge(w_e, passed <= self.IN_TIME * self._looks or self._looks >= self.FINE * turns)
+        in_time = passed <= self.IN_TIME * self._looks
+        self._judge(w_e, in_time, in_time or self._looks >= self.FINE * turns)
         self._start()
 
-    def _judge(self, w_e, fine):
+    def _judge(self, w_e, in_time, fine):
         drive, settings = self.drive, self.drive.settings
         sums, looks = self._sums, self._looks
         step = drive.step_of("i_d")
         current = sqrt(sums[0] ** 2 + sums[1] ** 2) / looks * step
-        if (
-            current < self.LEAST * settings["i_max"]
-            or w_e < 0.02 * settings["w_m_max"] * settings["pole_pairs"]
-        ):
+        # Seen late, an encoder's steps, which beat with the periods, make a small current seem to turn back.
+        least = self.LEAST if in_time else self.TELLING
+        if current < least * settings["i_max"] or w_e < 0.02 * settings["w_m_max"] * settings["pole_pairs"]:
             self._forget()
             return
         l_2 = (settings["sigma_L_d"] + settings["L_q"]) / 2
