@@ -8,6 +8,7 @@ Time passes only by `advance`, hundreds of times faster than real time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
 
 from boards.virtual.plant import LOAD_TORQUE
@@ -22,10 +23,12 @@ from host_tools.recording import Recording
 from host_tools.stream import Row
 from host_tools.units import Unit
 
-# In these states, with no letter on its way to the kernel or due soon, a tick only looks: take twenty at
-# once.  Watches then look every 20 ms, as often as those of a Pico, and the simulation is twice as quick.
+# In these states, with no letter on its way to the kernel or due soon, a tick only looks: take many at once,
+# and not always as many: what ripples as often as a watch looks would seem to stand.  Watches then look about
+# every 20 ms, as those of a Pico do, and the simulation is twice as quick.
 CALM = (OFF, READY, RUNNING)
-CALM_PERIODS = 20 * TICK_PERIODS
+CALM_TICKS = (10, 30)
+CALM_PERIODS = CALM_TICKS[1] * TICK_PERIODS
 
 
 class Stream:
@@ -105,6 +108,7 @@ class Simulation:
         self._loads: list[tuple[int, float]] = []  # (periods from the start, torque)
         self._periods = 0
         self._left = TICK_PERIODS
+        self._random = Random(seed)
         self.loop.run(1)  # as a board that has just started its interrupt
         self._first = kernel.read("period")
 
@@ -117,7 +121,7 @@ class Simulation:
             count = self._left
             calm = self.drive.state in CALM and self.mailbox.calm(CALM_PERIODS + AHEAD)
             if calm and not self.drive.read("faults"):
-                count += CALM_PERIODS - TICK_PERIODS
+                count += (self._random.randint(*CALM_TICKS) - 1) * TICK_PERIODS
             count = min(count, periods)
             if self._loads:
                 until = self._loads[0][0] - self._periods
