@@ -48,10 +48,10 @@ REACTIONS = (
     Reaction("link reads its top count", "SENSOR_RANGE", LAW, 14),
     # Two looks of the main loop, late by collections of garbage (40 ms each), and a letter. In these three a
     # limit of the control law may be broken first, and is then what is reported.
-    Reaction("encoder lost", "ENCODER_LOST", "the main loop: the count stands while the shaft turns", 2500),
-    # 24 looks of the main loop, up to 50 periods apart while it serves a host, and two collections.
-    Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 5000),
-    Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 5000),
+    Reaction("encoder lost at 3000 rpm", "ENCODER_LOST", "the main loop: the count stands", 2500),
+    # 24 looks of the main loop, 7 to 13 ms apart, and two collections.
+    Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 9000),
+    Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 9000),
     # Ticks of 7 ms and two collections, beside the 30 ms for which the field has to stay away.
     Reaction("field cable off", "FIELD_OPEN", "the main loop: voltage drives no field current", 4000),
     # Watches of board, winding and heat look in turn, one in a tick; i_f_trip may be first.

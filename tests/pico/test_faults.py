@@ -23,17 +23,23 @@ pytestmark = pytest.mark.timeout(900)
     [
         ("fault pin", {"name": "fault_pin", "periods": 40}),
         ("missing trigger", {"name": "missing_trigger", "periods": 40}),
-        ("encoder lost", {"name": "encoder_lost", "periods": 2000}),
-        ("phase a stuck", {"name": "adc_stuck_a", "periods": 4000}),
-        ("phase b stuck", {"name": "adc_stuck_b", "periods": 4000}),
+        ("encoder lost at 3000 rpm", {"name": "encoder_lost", "periods": 2000}),
+        ("phase a stuck", {"name": "adc_stuck_a", "periods": 10000}),
+        ("phase b stuck", {"name": "adc_stuck_b", "periods": 10000}),
     ],
 )
 def test_fault_opens_the_bridges_in_the_claimed_periods(
     shared: Rig, fault: str, injected: dict[str, Any]
 ) -> None:
-    shared.run()
+    drive = shared.run()
+    if fault.endswith("rpm"):
+        # Slower, two looks of a Pico are too far apart to tell a dead count from a shaft that was stopped.
+        rpm = float(fault.split()[-2])
+        drive.speed = rpm
+        shared.sleep(1.0)
+        assert shared.pico.control("plant")["w_m"] > 0.9 * rpm / 9.55
     shared.inject(**injected)
-    shared.sleep(0.30)
+    shared.sleep((AHEAD + injected["periods"]) * PERIOD / 125e6 + 0.3)
     shared.assert_reacted(fault, shared.since_injection())
     reaction = reaction_to(fault)
     if reaction.periods <= 2:
