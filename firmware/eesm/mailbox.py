@@ -64,7 +64,7 @@ class Mailbox:
         return self.post_entries(entries, due, atomic, tag, urgent)
 
     def post_entries(self, entries, due=None, atomic=False, tag="", urgent=False):
-        """Queue [(memory index, value), ...] whose ranges the caller has checked."""
+        """Queue [(memory index, value), ...] whose ranges the caller has checked; returns as `post` does."""
         if atomic and len(entries) > WORDS:
             raise ValueError("a letter takes %d words, not %d" % (WORDS, len(entries)))
         letters = (len(entries) + WORDS - 1) // WORDS
