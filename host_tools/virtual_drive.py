@@ -24,7 +24,7 @@ from typing import IO
 from host_tools.devices import ROOT, registry_folder
 from host_tools.errors import MISSING, USAGE, ToolError
 from host_tools.interpreter import InterpreterError, find_interpreter
-from host_tools.link_errors import DriveError
+from host_tools.link_errors import PortClosed
 
 # The firmware ends by itself when its port hangs up; after this time it is made to.
 PATIENCE = 2.0
@@ -200,13 +200,21 @@ class VirtualDrive:
                 f"run it by hand: cd {self.folder} && micropython main.py",
             )
 
+    def _await_end(self) -> None:
+        """A process that dies closes its files first, so a client may know before its return code does."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE)
+
     def __enter__(self) -> VirtualDrive:
         return self.start()
 
     def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
         try:
             # A client sees no more than a port that closed; what the firmware said tells why.
-            if isinstance(exception, DriveError) and self._process and self._process.poll():
+            if isinstance(exception, PortClosed):
+                self._await_end()
+            if isinstance(exception, ToolError) and self._process and self._process.poll():
                 self.check()
         finally:
             self.stop()

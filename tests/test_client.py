@@ -573,6 +573,14 @@ def test_a_drive_that_dies_leaves_its_last_words(registry, tmp_path):
         assert "no such luck" in virtual.said()
         with pytest.raises(VirtualDriveError, match="no such luck"):
             virtual.check()
+    # A process that dies closes its files first and can be waited for later; here the gap is half a second.
+    (folder / "main.py").write_text(
+        "import ffi, time\n"
+        "close = ffi.open('libc.so.6').func('i', 'close', 'i')\n"
+        "close(0), close(1)\n"
+        "time.sleep_ms(500)\n"
+        "raise ValueError('no such luck')\n"
+    )
     with pytest.raises(VirtualDriveError, match="no such luck"), VirtualDrive(folder) as virtual:
         Drive.connect(virtual.port)
 
