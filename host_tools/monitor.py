@@ -17,7 +17,8 @@ from rich.markup import escape
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Grid, Vertical
-from textual.widgets import Digits, Footer, Input, RichLog, Sparkline, Static
+from textual.events import Key, Paste
+from textual.widgets import Digits, Footer, RichLog, Sparkline, Static
 
 from eesm.drive import RPM
 from host_tools.client import Drive, Event, Row
@@ -28,6 +29,7 @@ RATE = 50.0  # rows a second
 PAST = 240  # rows in a sparkline, about 5 s
 SAFETY = ("field still up, wait", "safe: field down")
 AGAIN = 0.5  # s between two looks for a drive that is gone
+NUMERALS = frozenset("0123456789+-.e")
 SIGNALS = ("w_e", "torque", "i_d", "i_q", "i_f", "u_dc")
 # Tile: title, format, and the value of a row.
 TILES: tuple[tuple[str, str, str, Callable[[Row, Mapping[str, float]], float]], ...] = (
@@ -64,13 +66,6 @@ class Tile(Vertical):
         self.query_one(".range", Static).update(shown)
 
 
-class Line(Input):
-    """A line for a number, that leaves the space bar to the stop."""
-
-    def check_consume_key(self, key: str, character: str | None = None) -> bool:
-        return key != "space" and super().check_consume_key(key, character)
-
-
 class Monitor(App[int]):
     """`eesm monitor`.  Leaving it stops a motor that was armed here."""
 
@@ -85,8 +80,7 @@ class Monitor(App[int]):
     Tile .range { color: $text-muted; }
     Sparkline { height: 2; }
     RichLog { height: 1fr; padding: 0 1; border-top: solid $panel; }
-    Input { display: none; }
-    Input.asked { display: block; }
+    #line { display: none; padding: 0 1; border: round $accent; }
     """
     BINDINGS = [
         Binding("space", "stop", "Stop", priority=True),
@@ -94,7 +88,6 @@ class Monitor(App[int]):
         Binding("s", "ask('speed')", "Speed"),
         Binding("t", "ask('torque')", "Torque"),
         Binding("c", "clear_faults", "Clear faults"),
-        Binding("escape", "drop", "Cancel", show=False),
         Binding("q", "quit_in_order", "Quit"),
         Binding("ctrl+c,ctrl+q", "quit_in_order", show=False, priority=True),
     ]
@@ -102,7 +95,8 @@ class Monitor(App[int]):
     def __init__(self, port: str | None = None, unit: str | None = None) -> None:
         super().__init__()
         self._port, self._unit = port, unit
-        self._asked = ""
+        self._asked = ""  # the set point whose number is being typed, "" for none
+        self._typed = ""
         self._leaving = False
         self.drive: Drive | None = None
 
@@ -112,7 +106,7 @@ class Monitor(App[int]):
             for name, unit, layout, _ in TILES:
                 yield Tile(name, unit, layout)
         yield RichLog(wrap=True, markup=True, max_lines=500)
-        yield Line(type="number")
+        yield Static(id="line")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -211,7 +205,7 @@ class Monitor(App[int]):
         self.run_worker(run, thread=True, group=what)
 
     def action_stop(self) -> None:
-        self.action_drop()
+        self._ask("")
         self.say("[bold]stop[/]")
         self.command("stop", lambda drive: drive.stop(wait=False))
 
@@ -223,28 +217,56 @@ class Monitor(App[int]):
 
     def action_ask(self, what: str) -> None:
         """Ask for a set point."""
-        self._asked = what
-        line = self.query_one(Input)
-        line.placeholder = f"{what} in {'rpm' if what == 'speed' else 'N.m'}, then Enter; Escape leaves it"
-        line.value = ""
-        line.add_class("asked")
-        line.focus()
+        self._ask(what)
 
-    def action_drop(self) -> None:
-        line = self.query_one(Input)
-        line.remove_class("asked")
-        self.set_focus(None)
+    def _ask(self, what: str, typed: str = "") -> None:
+        """Show the number that is being typed; with "" none is any more."""
+        self._asked, self._typed = what, typed
+        line = self.query_one("#line", Static)
+        line.display = bool(what)
+        unit = "rpm" if what == "speed" else "N.m"
+        hint = "[dim]Enter sets it, Escape leaves it[/]"
+        line.update(f"{what} in {unit}: [bold]{typed}[/][reverse] [/]   {hint}")
 
-    def on_input_submitted(self, said: Input.Submitted) -> None:
-        self.action_drop()
-        if not said.value:
+    def on_key(self, event: Key) -> None:
+        """A number, while one is asked for.
+
+        All keys come this way, in the order typed: a field that has yet to take the focus would miss the
+        first digits of a set point.
+        """
+        what, typed = self._asked, self._typed
+        if not what:
+            return
+        event.prevent_default()  # no binding's either
+        if event.key == "enter":
+            self._ask("")
+            self._set(what, typed)
+        elif event.key == "escape":
+            self._ask("")
+        elif event.key == "backspace":
+            self._ask(what, typed[:-1])
+        elif event.character is not None:
+            self._type(event.character)
+
+    def on_paste(self, event: Paste) -> None:
+        """A number from elsewhere."""
+        if self._asked:
+            self._type(event.text.strip())
+
+    def _type(self, text: str) -> None:
+        if set(text) <= NUMERALS and len(self._typed + text) <= 20:
+            self._ask(self._asked, self._typed + text)
+
+    def _set(self, what: str, typed: str) -> None:
+        """Ask the drive for a set point."""
+        if not typed:
             return
         try:
-            value = float(said.value)
+            value = float(typed)
         except ValueError:
-            self.say(f"[yellow]{self._asked}: {escape(repr(said.value))} is no number[/]")
+            self.say(f"[yellow]{what}: {escape(repr(typed))} is no number[/]")
             return
-        if self._asked == "speed":
+        if what == "speed":
             self.command(f"speed {value:g}", lambda drive: drive.set_speed(value * RPM))
         else:
             self.command(f"torque {value:g}", lambda drive: drive.set_torque(value))

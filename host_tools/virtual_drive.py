@@ -24,7 +24,7 @@ from typing import IO
 from host_tools.devices import ROOT, registry_folder
 from host_tools.errors import MISSING, USAGE, ToolError
 from host_tools.interpreter import InterpreterError, find_interpreter
-from host_tools.link_errors import PortClosed
+from host_tools.link_errors import PortClosed, PortMissing
 
 # The firmware ends by itself when its port hangs up; after this time it is made to.
 PATIENCE = 2.0
@@ -212,7 +212,7 @@ class VirtualDrive:
     def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
         try:
             # A client sees no more than a port that closed; what the firmware said tells why.
-            if isinstance(exception, PortClosed):
+            if isinstance(exception, (PortClosed, PortMissing)):
                 self._await_end()
             if isinstance(exception, ToolError) and self._process and self._process.poll():
                 self.check()

@@ -573,7 +573,7 @@ def test_a_drive_that_dies_leaves_its_last_words(registry, tmp_path):
         assert "no such luck" in virtual.said()
         with pytest.raises(VirtualDriveError, match="no such luck"):
             virtual.check()
-    # A process that dies closes its files first and can be waited for later; here the gap is half a second.
+    # A process that dies closes its files first and can be waited for later: here half a second.
     (folder / "main.py").write_text(
         "import ffi, time\n"
         "close = ffi.open('libc.so.6').func('i', 'close', 'i')\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pexpect
 import pytest
+from textual.events import Paste
 from textual.widgets import Digits, RichLog, Static
 
 from host_tools import devices
@@ -80,6 +81,40 @@ def test_arm_turn_and_stop_by_keys():
             # Space stops also while a number is being typed.
             await press(app, "t", "1", "space")
             await until(pilot, lambda: state(app).endswith("off"))
+            await leave(pilot, app)
+
+    with VirtualDrive("a") as virtual:
+        be_patient(virtual)
+        asyncio.run(use())
+
+
+def test_keys_typed_at_once_are_all_taken_in_their_order():
+    async def use() -> None:
+        app = Monitor()
+        async with app.run_test(size=(110, 40)) as pilot:
+            await until(pilot, lambda: "unit a" in state(app))
+            for key in (
+                "s",
+                *"13",
+                "backspace",
+                *"500",
+                "enter",
+                "t",
+                *"1.5",
+                "enter",
+                "t",
+                "4",
+                "escape",
+                "s",
+            ):
+                app.simulate_key(key)
+            app.post_message(Paste("-20"))
+            for key in ("A", "q", "1", "enter"):  # no letter is a command while a number is typed
+                app.simulate_key(key)
+            await until(pilot, lambda: words(app).count("a setpoint needs a drive that is ready") == 3)
+            said = words(app)
+            assert all(text in said for text in ("speed 1500:", "torque 1.5:", "speed -201:")), said
+            assert "arm:" not in said and app.is_running
             await leave(pilot, app)
 
     with VirtualDrive("a") as virtual:
