@@ -56,6 +56,8 @@ class Stream:
         place = kernel.index("stream_channel")
         entries = [(place + n, kernel.index(name)) for n, name in enumerate(names)]
         entries.append((kernel.index("stream_divider"), self.divider))
+        # In a letter before: 15 channels fill one.
+        simulation.mailbox.post({"stream_count": len(names)})
         simulation.mailbox.post_entries(entries, None, True, "stream")
 
     def drain(self) -> None:

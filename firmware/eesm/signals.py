@@ -449,6 +449,9 @@ class Signals(SignalSet):
 
     # --- telemetry --------------------------------------------------------------------------------
     stream_divider: int = parameter("one", 0, 0, 20000, "1", "periods of a stream row, 0 for none")
+    stream_count: int = parameter(
+        "one", 0, 0, STREAM_CHANNELS, "1", "channels of a stream row, rounded up to fives", STREAM_CHANNELS
+    )
     stream_left: int = state("one", 0, 0, 20000, "1", "periods until the next stream row")
     stream_rows: int = state("one", 0, 0, Q30_MAX, "1", "rows ever written to the stream")
     stream_head: int = state(

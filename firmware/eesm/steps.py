@@ -23,6 +23,8 @@ from eesm.stages.sense import invert_u_dc, sense
 from eesm.stages.speed import control_speed
 from eesm.stages.transforms import clarke, park
 
+RESTS = -1  # no slot's number
+
 
 def fast_step(s: Signals) -> None:
     """Samples to compare counts, every period."""
@@ -46,25 +48,33 @@ def fast_step(s: Signals) -> None:
 
 
 def run_slot(s: Signals) -> None:
-    """The next slot: together they take OUTER_PERIODS, each no more than a period has left."""
-    if s.slot < 3:
-        if s.slot == 0:
-            control_speed(s)
-            damp_driveline(s)
-        elif s.slot == 1:
-            limit_torque(s)
-        else:
-            limit_power(s)
-            watch(s)
-        s.slot = s.slot + 1
-    elif s.slot == 3:
+    """The next slot: together they take OUTER_PERIODS, each no more than a period has left.
+
+    One test after the other, for none may be longer than a board's jump reaches: what was nested would be
+    asked for again in each piece.
+    """
+    slot = s.slot
+    if s.slot_rests != 0:
+        slot = RESTS
+    if slot == 0:
+        control_speed(s)
+        damp_driveline(s)
+        s.slot = 1
+    if slot == 1:
+        limit_torque(s)
+        s.slot = 2
+    if slot == 2:
+        limit_power(s)
+        watch(s)
+        s.slot = 3
+    if slot == 3:
         choose_field(s)
         s.slot = 4
-    elif s.slot == 4:
+    if slot == 4:
         find_torque_flux(s)
         limit_current(s)
         s.slot = 5
-    else:
+    if slot == 5:
         choose_i_q(s)
         note_i_q(s)
         average(s)
@@ -74,8 +84,7 @@ def run_slot(s: Signals) -> None:
 def outer_step(s: Signals) -> None:
     """One slot of the outer law, then telemetry.  A period that took a letter has enough to do."""
     sum_exciter(s)
-    if s.slot_rests == 0:
-        run_slot(s)
+    run_slot(s)
     s.slot_rests = 0
     stream(s)
     capture(s)

@@ -103,7 +103,8 @@ class Telemetry:
             place += 1
         mailbox.drop(TAG)
         # Urgent: a refusal here would leave half of the old stream's set-up behind.
-        mailbox.post_entries([(kernel.index("stream_divider"), 0)], None, True, TAG, True)
+        first = [(kernel.index("stream_divider"), 0), (kernel.index("stream_count"), len(channels))]
+        mailbox.post_entries(first, None, True, TAG, True)
         self.number = (self.number + 1) & 0xFF
         self.dropped = 0
         self._letter = entries

@@ -3,6 +3,7 @@
 import math
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +142,13 @@ def test_stream_writes_a_row_every_divider_periods_and_wraps() -> None:
     assert s.stream_head == 3 * STREAM_ROW
     assert s.stream_ring[:STREAM_ROW] == [5 * STREAM_ROWS, *(7 * k for k in range(15))]
     assert s.stream_ring[3 * STREAM_ROW] == 15
+
+
+@pytest.mark.parametrize(("count", "written"), [(1, 5), (5, 5), (6, 10), (10, 10), (11, 15), (15, 15)])
+def test_a_stream_row_has_the_channels_asked_for(count: int, written: int) -> None:
+    s = make_signals(stream_divider=1, stream_count=count, stream_channel=list(range(15)), memory=[7] * 100)
+    stream(s)
+    assert s.stream_ring[1:STREAM_ROW] == [7] * written + [0] * (15 - written)
 
 
 def test_capture_keeps_rows_before_and_after_the_trigger() -> None:
