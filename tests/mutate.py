@@ -31,7 +31,7 @@ TESTS = {
     **dict.fromkeys(("HEAP_LOW", "STACK_LOW"), "tests/test_watch_board.py"),
     **dict.fromkeys(("KERNEL_FAILED", "MEMORY_SHORT"), "tests/test_board_folder.py"),
     "PARAMETERS_BAD": "tests/test_keeper.py",
-    **dict.fromkeys(("LOAD_DUMP", "SENSOR_RANGE"), "tests/stages/test_guard.py"),
+    **dict.fromkeys(("LOAD_DUMP", "SENSOR_RANGE", "ENCODER_LOST"), "tests/stages/test_guard.py"),
     **dict.fromkeys(
         ("FIELD_OPEN", "FIELD_SHORTED", "EXCITER_STUCK", "OVER_EXCITATION"), "tests/test_field_faults.py"
     ),
@@ -40,7 +40,7 @@ TESTS = {
     **dict.fromkeys(("ENCODER_JUMPED", "ANGLE_SLIPPED", "TORQUE_REVERSED"), "tests/test_watches.py"),
     **dict.fromkeys(("SPIN_OUT", "STALLED", "PHASE_SUM", "PHASE_UNBALANCE"), "tests/test_watches.py"),
     **dict.fromkeys(("SENSOR_STUCK", "TORQUE_IMPLAUSIBLE"), "tests/test_watches.py tests/test_drive.py"),
-    **dict.fromkeys(("ENCODER_LOST", "FIELD_NOT_DOWN"), "tests/test_drive.py"),
+    "FIELD_NOT_DOWN": "tests/test_drive.py",
 }
 # Protections that are no fault of their own: name, file, what is replaced, by what, the tests that notice.
 OTHERS = (

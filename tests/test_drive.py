@@ -9,6 +9,7 @@ from boards.virtual import plant
 from eesm import drive as states
 from eesm import parameters
 from eesm.drive import FAULT, FIELD_DOWN, OFF, READY, RUNNING, STOPPING, Refused
+from eesm.fault_table import BY_NAME
 from eesm.faults import bit_of
 from eesm.mailbox import Mailbox
 from eesm.watch_currents import STUCK_LOOKS
@@ -631,40 +632,44 @@ def test_a_sensor_lost_at_speed_ends_in_a_fault(fault, name):
     assert {name, "PHASE_OVERCURRENT", "FIELD_OVERCURRENT"} & set(bench.names())
 
 
-def test_a_dead_encoder_that_flickers_is_named():
-    bench = spin()
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("share", [0.06, 0.3, 0.95])  # of w_m_max
+@pytest.mark.parametrize("died", [0, 2, 5])  # periods after a tick
+def test_the_control_law_names_a_dead_encoder_without_the_main_loop(unit, share, died):
+    bench = Bench(unit).ready()
+    w_m = share * bench.kernel.settings["w_m_max"]
+    bench.drive.set_speed(w_m)
+    assert bench.run(3.0, lambda: bench.w_m > 0.97 * w_m), bench.story()
+    bench.loop.run(died)
     bench.loop.inject("encoder_lost")
-    bench.run(0.004)  # two ticks have seen it stand; a look may read a neighbour
-    assert bench.names() == ["ENCODER_LOST"], bench.story()
-    bench = spin()
-    read, flicker = bench.drive.read, [0]
-    stands = read("position")
-
-    def flickering(name):
-        if name != "position":
-            return read(name)
-        flicker[0] += 1
-        return stands + flicker[0] % 3
-
-    bench.drive.read = flickering
-    assert bench.run(0.02, lambda: bench.drive.state == FAULT), bench.story()
-    assert bench.names() == ["ENCODER_LOST"], bench.story()
+    bench.loop.run(BY_NAME["ENCODER_LOST"].periods)
+    # At full speed a current that is turned wrongly may exceed its limit at the same time.
+    assert bench.kernel.read("faults") & bit_of("ENCODER_LOST")
+    bench.drive.tick()
+    assert set(bench.names()) <= {"ENCODER_LOST", "PHASE_OVERCURRENT"}, bench.story()
 
 
-@pytest.mark.parametrize("apart", [1, 3, 5])  # ticks from look to look, as on a busy board
-@pytest.mark.parametrize("died", range(0, 20, 4))  # periods after a look
-def test_an_encoder_that_dies_between_two_looks_is_named(apart, died):
-    bench = spin()
-    look = apart * states.TICK_PERIODS
-    for k in range(24):
-        bench.loop.run(died if k == 3 else 0)
-        if k == 3:
-            bench.loop.inject("encoder_lost")
-        bench.loop.run(look - (died if k == 3 else 0))
-        bench.drive.host_seen()
-        bench.drive.tick()
-        bench.mailbox.pump()
-    assert {"ENCODER_LOST", "PHASE_OVERCURRENT"} & set(bench.names()), bench.story()
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("share", [0.06, 0.12])
+def test_a_shaft_that_stops_quickly_has_not_lost_its_encoder(unit, share):
+    """A brake as strong as the machine, both against the motion; what had moved stands at the end."""
+    bench = Bench(unit).ready()
+    settings, kernel = bench.kernel.settings, bench.kernel
+    w_m = share * settings["w_m_max"]
+    bench.drive.set_speed(w_m)
+    assert bench.run(3.0, lambda: bench.w_m > 0.97 * w_m), bench.story()
+    bench.drive.set_torque(-settings["torque_max"])
+    bench.run(0.1, lambda: bench.x[plant.TORQUE] < -0.8 * settings["torque_max"])
+    bench.x[plant.BRAKE_TORQUE] = settings["torque_max"]
+    moved = []
+    for _ in range(4000):
+        bench.loop.run(1)
+        moved.append(abs(kernel.read("w_e_moved")) if kernel.read("standing") > 2 else 0)
+        if kernel.read("standing") > 20:
+            break
+    bench.drive.tick()
+    assert kernel.read("standing") > 20 and bench.names() == [], bench.story()
+    assert max(moved) < kernel.read("w_e_lost") / 2
 
 
 def test_a_slow_slope_leaves_no_torque_for_the_next_arming():

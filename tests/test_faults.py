@@ -12,7 +12,6 @@ from eesm import (
     signals,
     startup,
     watch_currents,
-    watch_encoder,
     watch_field,
     watch_heat,
     watch_winding,
@@ -65,8 +64,7 @@ def test_constants_repeated_for_the_board_agree_with_the_signal_table():
                 assert getattr(module, name) == getattr(signals, name), name
     for module in (drive, watch_currents):
         assert module.ADC_TOP == signals.ADC_TOP
-    for module in (watch_currents, watch_encoder):
-        assert module.LOOK_PERIODS == drive.TICK_PERIODS
+    assert watch_currents.LOOK_PERIODS == drive.TICK_PERIODS
     assert watch_heat.LIMITED_OVERLOAD == derate.LIMITED_OVERLOAD
     assert watch_heat.LIMITED_TEMPERATURE == derate.LIMITED_TEMPERATURE
     assert watch_heat.Q15_MAX == Q15_MAX

@@ -11,7 +11,7 @@ import pytest
 from boards.virtual import plant
 from eesm import wire
 from eesm.drive import FAULT, OFF, Refused
-from eesm.faults import bit_of
+from eesm.faults import bit_of, number_of
 from eesm.signals import CAPTURE_ROWS, GATE_INVERTER
 from eesm.snapshot import CHANNELS, KEPT, NEW, PIECE, WRITING, Snapshot
 from eesm.telemetry import Telemetry
@@ -462,9 +462,10 @@ def test_the_command_line_lists_explains_dumps_and_clears(registry, tmp_path, ca
         out, err = capfd.readouterr()
         return code, out, err
 
-    assert eesm("faults", "explain", "27")[1] == eesm("faults", "explain", "field-open")[1]
+    number = str(number_of("FIELD_OPEN"))
+    assert eesm("faults", "explain", number)[1] == eesm("faults", "explain", "field-open")[1]
     assert len(eesm("faults", "explain")[1].splitlines()) == len(snapshot.FAULTS)
-    assert json.loads(eesm("faults", "explain", "27", "--json")[1])["name"] == "FIELD_OPEN"
+    assert json.loads(eesm("faults", "explain", number, "--json")[1])["name"] == "FIELD_OPEN"
     code, _, err = eesm("faults", "explain", "FIELD_OPN")
     assert code == 2
     assert "eesm faults explain FIELD_OPEN" in err

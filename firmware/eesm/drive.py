@@ -523,6 +523,16 @@ class Drive:
                 self.read("i_f_raw"),
                 self.read("u_dc_raw"),
             )
+        if name == "ENCODER_LOST":
+            return "the count stands since the shaft turned with %.0f rad/s; check its cable" % (
+                abs(si("w_e_moved")) / self.settings["pole_pairs"]
+            )
+        if name == "SENSOR_STUCK":
+            k = 0 if self.read("i_a_still") > self.read("i_b_still") else 1
+            return "i_%s_raw stays at %d counts while the current turns; check its sensor" % (
+                "ab"[k],
+                self.read(("i_a_raw", "i_b_raw")[k]),
+            )
         if name == "MAIN_LOOP_SILENT":
             return "silent for more than main_loop_timeout = %.2f s" % self.settings["main_loop_timeout"]
         return ""

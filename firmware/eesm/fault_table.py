@@ -20,6 +20,7 @@ STOP = "ordered stop: torque, field, bridge"
 # What sees it.
 PERIOD = "control law, every period"
 CYCLE = "control law, once in 6 periods"
+CYCLE_OR_LOOP = "control law, once in 6 periods; main loop"
 HARDWARE = "the board's hardware"
 MAIN_LOOP = "main loop"
 STARTUP = "start-up"
@@ -84,7 +85,7 @@ _ROWS = (
         "the shaft exceeded w_m_trip",
         "w_m_trip",
         CYCLE,
-        14,
+        20,
         OPEN,
         "lower the speed setpoint; look for a driving load, or for counts lost or doubled by the encoder",
     ),
@@ -133,6 +134,26 @@ _ROWS = (
         4100,
         OPEN,
         "restart the board; if it stays, reduce what the host asks for, and report what the board was doing",
+    ),
+    (
+        "ENCODER_LOST",
+        "the encoder's count stands still although the shaft turned",
+        "1 count at most in 3 cycles of the control law, or in the time that 12 counts take, after more than "
+        "5 % of w_m_max; after a higher speed where twice torque_max stops the shaft as quickly",
+        CYCLE,
+        30,
+        OPEN,
+        "check the encoder's cable, supply and coupling",
+    ),
+    (
+        "SENSOR_STUCK",
+        "a converter gives the same count again and again while currents change",
+        "a phase's same count in 4 cycles while more than 10 % of i_max turns by a quarter, or a current's "
+        "for 24 looks of the main loop while another one moves by 24 counts",
+        CYCLE_OR_LOOP,
+        5000,
+        OPEN,
+        "check the sensor named, its supply and its cable; load the board again if all of them stay",
     ),
     (
         "OFFSET_OUT_OF_RANGE",
@@ -332,15 +353,6 @@ _ROWS = (
         "lower the speed or the field; check M and the field's reference tables against the machine",
     ),
     (
-        "SENSOR_STUCK",
-        "a converter gives the same count again and again while another current moves",
-        "the same count for 24 looks while another current moves by 24",
-        MAIN_LOOP,
-        5000,
-        OPEN,
-        "check the sensor named, its supply and its cable; load the board again if all of them stay",
-    ),
-    (
         "PHASE_SUM",
         "the three measured phase currents do not add up to zero",
         "15 % of i_max, and what the phases change in two periods, in the sum of three currents for 10 ms; "
@@ -370,15 +382,6 @@ _ROWS = (
         OPEN,
         "let it cool; check i_continuous and overload_time against the machine, and what drives currents "
         "past the torque limit",
-    ),
-    (
-        "ENCODER_LOST",
-        "the encoder's count stands still although the shaft turned",
-        "8 times fewer counts than the shaft's speed makes, braked by twice torque_max, for two looks",
-        MAIN_LOOP,
-        2500,
-        OPEN,
-        "check the encoder's cable, supply and coupling",
     ),
     (
         "ENCODER_JUMPED",

@@ -5,7 +5,7 @@ Those above are found by the main loop, which asks for the same reaction by `fau
 the first one; the kernel then sets ASKED.  Words of all faults, as on the link, have bit n - 1 for each.
 """
 
-KERNEL_FAULTS = 10
+KERNEL_FAULTS = 12
 ASKED = 1 << 29
 
 NAMES = (
@@ -19,6 +19,8 @@ NAMES = (
     "FAULT_INPUT",
     "LOAD_DUMP",
     "MAIN_LOOP_SILENT",
+    "ENCODER_LOST",
+    "SENSOR_STUCK",
     "OFFSET_OUT_OF_RANGE",
     "OFFSET_NOISY",
     "PHASES_SWAPPED",
@@ -40,11 +42,9 @@ NAMES = (
     "FIELD_NOT_DOWN",
     "EXCITER_STUCK",
     "OVER_EXCITATION",
-    "SENSOR_STUCK",
     "PHASE_SUM",
     "PHASE_UNBALANCE",
     "STATOR_OVERLOAD",
-    "ENCODER_LOST",
     "ENCODER_JUMPED",
     "ANGLE_SLIPPED",
     "TORQUE_REVERSED",

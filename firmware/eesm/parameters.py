@@ -13,6 +13,8 @@ OUTER_PERIODS = 6  # PWM periods of one cycle of the outer law
 Q15 = 32768.0
 DELAY_BUDGET = 0.35  # rad that the current control's bandwidth may turn within its delay
 
+LOST_COUNTS = 12  # of an encoder, that a shaft makes before one that stands is lost
+
 # name: (unit, low, high, meaning); all may change while the drive runs, by `params set`.
 SETTINGS = {
     "R_s": ("Ohm", 1e-5, 100.0, "stator resistance"),
@@ -261,6 +263,11 @@ def derive(settings, base=None, breathe=_go_on):
     words["u_dc_trip"] = _limit(settings, "u_dc_trip", u)
     words["u_dc_min"] = _limit(settings, "u_dc_min", u)
     words["w_e_trip"] = _limit(settings, "w_m_trip", w_m)
+    lost = speed_of_no_stop(settings)
+    words["w_e_lost"] = _within(lost / w_m * Q15, 1, 32767)
+    counts = lost * t_outer * settings["encoder_counts"] / (2 * pi)
+    words["standing_max"] = _within(ceil(LOST_COUNTS / counts), 2, 4096)
+    words["i_flows"] = _within(0.1 * settings["i_max"] / i * Q15, 1, 32767)
     # Between the highest speed and its trip, or close below a trip that is lower than that.
     gap = max(settings["w_m_trip"] - settings["w_m_max"], 0.04 * settings["w_m_trip"])
     words["w_e_hold"] = _within((settings["w_m_trip"] - 0.25 * gap) / w_m * Q15, 2, 32767)
@@ -300,6 +307,18 @@ def derive(settings, base=None, breathe=_go_on):
     words["i_f_slack"] = _within(0.02 * settings["i_f_max"] / i_f * Q15, 0, 32767)
     words["i_d_help"] = _within(0.6 * settings["i_max"] / i * Q15, 0, 32767)
     return words
+
+
+def speed_of_no_stop(settings):
+    """Speed in rad/s from which the shaft does not stop while an encoder that stands is seen to be lost.
+
+    That takes three cycles, or LOST_COUNTS at this speed; twice torque_max, of the machine and a load, brakes
+    the shaft in twice that time.  A twentieth of w_m_max is the least.
+    """
+    braked = 2 * settings["torque_max"] / settings["J"]
+    turn = 2 * pi / settings["encoder_counts"]
+    cycle = OUTER_PERIODS / settings["f_pwm"]
+    return max(0.05 * settings["w_m_max"], 6 * braked * cycle, sqrt(2 * LOST_COUNTS * braked * turn))
 
 
 def _limit(settings, name, base):

@@ -79,6 +79,8 @@ FAULT_PERIOD_MISSED = 64
 FAULT_INPUT = 128
 FAULT_LOAD_DUMP = 256
 FAULT_MAIN_LOOP_SILENT = 512
+FAULT_ENCODER_LOST = 1024
+FAULT_SENSOR_STUCK = 2048
 # Set when the main loop has found a fault, whose number is `fault_request`; see `eesm.faults`.
 FAULT_ASKED = 0x20000000
 
@@ -295,6 +297,31 @@ class Signals(SignalSet):
     silence: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law without a sign of life")
     silence_max: int = parameter(
         "one", 0, 0, Q30_MAX, "1", "cycles without one after which the main loop is dead, 0: never"
+    )
+    encoder_seen: int = state("count", 0, 0, 0xFFFF, "count", "encoder counter when it was last seen to move")
+    w_e_before: int = per_unit(state, "w_e", "rad/s", "electrical speed one cycle of the outer law ago")
+    w_e_moved: int = per_unit(state, "w_e", "rad/s", "electrical speed before it last moved")
+    standing: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law since then")
+    standing_max: int = parameter("one", 0, 2, 4096, "1", "cycles in which no shaft stops from w_e_lost", 2)
+    w_e_lost: int = parameter(
+        "w_e",
+        15,
+        0,
+        Q15_MAX,
+        "rad/s",
+        "electrical speed from which no count stands at once",
+        Q15_MAX,
+    )
+    i_a_seen: int = state(
+        "count", 0, 0, ADC_TOP, "count", "i_a_raw when it last changed, or hardly any current flowed"
+    )
+    i_a_still: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law since then")
+    theta_a_seen: int = state("turn", 30, 0, PHASE_MASK, "turn", "theta_e then")
+    i_b_seen: int = state("count", 0, 0, ADC_TOP, "count", "as i_a_seen, of phase b")
+    i_b_still: int = state("one", 0, 0, Q30_MAX, "1", "as i_a_still, of phase b")
+    theta_b_seen: int = state("turn", 30, 0, PHASE_MASK, "turn", "as theta_a_seen, of phase b")
+    i_flows: int = parameter(
+        "i", 15, 0, Q15_MAX, "A", "current from which a phase's count cannot stand", Q15_MAX
     )
     fault_request: int = parameter("one", 0, 0, 255, "1", "number of the main loop's first fault, 0: none")
     short_allowed: int = parameter("one", 0, 0, 1, "1", "1: the bridge bears a shorted machine's current")

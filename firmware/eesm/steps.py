@@ -21,6 +21,7 @@ from eesm.stages.record import capture, stream
 from eesm.stages.reference import choose_field, choose_i_q, limit_current, limit_torque
 from eesm.stages.sense import invert_u_dc, sense
 from eesm.stages.speed import control_speed
+from eesm.stages.stuck import watch_sensors
 from eesm.stages.transforms import clarke, park
 
 RESTS = -1  # no slot's number
@@ -59,6 +60,7 @@ def run_slot(s: Signals) -> None:
     if slot == 0:
         control_speed(s)
         damp_driveline(s)
+        watch_sensors(s)
         s.slot = 1
     if slot == 1:
         limit_torque(s)

@@ -10,7 +10,6 @@ from eesm.memory import SCARCE
 
 FIRST = (
     ("watch_field", "FieldWatch"),
-    ("watch_encoder", "EncoderWatch"),
     ("watch_encoder", "JumpWatch"),
     ("watch_currents", "CurrentWatch"),
 )

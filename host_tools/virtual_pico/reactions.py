@@ -41,17 +41,16 @@ REACTIONS = (
     Reaction("battery at 105 % of u_dc_trip", "DC_OVERVOLTAGE", LAW, 3),
     Reaction("battery at 40 %", "DC_UNDERVOLTAGE", LAW, 3),
     Reaction("battery lost while braking", "LOAD_DUMP", LAW, 3),
-    Reaction("load drives beyond w_m_trip", "OVERSPEED", "the control law, once in 6 periods", 14),
+    Reaction("encoder lost", "ENCODER_LOST", "the control law, in three looks 6 periods apart", 30),
+    Reaction("load drives beyond w_m_trip", "OVERSPEED", "the control law, once in 6 periods", 20),
     Reaction("phase a reads its top count", "SENSOR_RANGE", LAW, 14),
     Reaction("phase b reads its lowest count", "SENSOR_RANGE", LAW, 14),
     Reaction("field reads its top count", "SENSOR_RANGE", LAW, 14),
     Reaction("link reads its top count", "SENSOR_RANGE", LAW, 14),
-    # Two looks of the main loop, late by collections of garbage (40 ms each), and a letter. In these three a
-    # limit of the control law may be broken first, and is then what is reported.
-    Reaction("encoder lost at 3000 rpm", "ENCODER_LOST", "the main loop: the count stands", 2500),
-    # 24 looks of the main loop, 7 to 13 ms apart, and two collections.
-    Reaction("phase a stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 9000),
-    Reaction("phase b stuck", "SENSOR_STUCK", "the main loop: one count stays, another moves", 9000),
+    # A turn at the speed of the tests, where the current is small at times. A limit of the control law may be
+    # broken first, and is then what is reported.
+    Reaction("phase a stuck", "SENSOR_STUCK", "the control law: one count stays, the current turns", 1000),
+    Reaction("phase b stuck", "SENSOR_STUCK", "the control law: one count stays, the current turns", 1000),
     # Ticks of 7 ms and two collections, beside the 30 ms for which the field has to stay away.
     Reaction("field cable off", "FIELD_OPEN", "the main loop: voltage drives no field current", 4000),
     # Watches of board, winding and heat look in turn, one in a tick; i_f_trip may be first.

@@ -23,16 +23,14 @@ pytestmark = pytest.mark.timeout(900)
     [
         ("fault pin", {"name": "fault_pin", "periods": 40}),
         ("missing trigger", {"name": "missing_trigger", "periods": 40}),
-        ("encoder lost at 3000 rpm", {"name": "encoder_lost", "periods": 2000}),
-        ("phase a stuck", {"name": "adc_stuck_a", "periods": 10000}),
-        ("phase b stuck", {"name": "adc_stuck_b", "periods": 10000}),
+        ("phase a stuck", {"name": "adc_stuck_a", "periods": 2000}),
+        ("phase b stuck", {"name": "adc_stuck_b", "periods": 2000}),
     ],
 )
 def test_fault_opens_the_bridges_in_the_claimed_periods(
     shared: Rig, fault: str, injected: dict[str, Any]
 ) -> None:
-    # Slower, two looks of a Pico are too far apart to tell a dead count from a shaft that was stopped.
-    shared.run(3000.0 if fault == "encoder lost at 3000 rpm" else RPM)
+    shared.run()
     shared.inject(**injected)
     shared.sleep((AHEAD + injected["periods"]) * PERIOD / 125e6 + 0.3)
     shared.assert_reacted(fault, shared.since_injection())
@@ -42,6 +40,15 @@ def test_fault_opens_the_bridges_in_the_claimed_periods(
     else:  # a limit of the control law may have been broken first, or the exciter driven to its end
         first = {reaction.name, "FIELD_OVERCURRENT", "PHASE_OVERCURRENT", "EXCITER_STUCK"}
         assert first & set(shared.names())
+
+
+@pytest.mark.parametrize("rpm", [400.0, 600.0, 3000.0])
+def test_a_lost_encoder_opens_the_bridges_in_the_claimed_periods(shared: Rig, rpm: float) -> None:
+    shared.run(rpm)
+    shared.inject("encoder_lost", periods=200)
+    shared.sleep((AHEAD + 200) * PERIOD / 125e6 + 0.1)
+    shared.assert_reacted("encoder lost", shared.since_injection())
+    assert "ENCODER_LOST" in shared.names()
 
 
 def test_over_current_opens_the_bridges_in_the_claimed_periods(shared: Rig) -> None:

@@ -1,11 +1,14 @@
 """Guard: every limit trips in its own period, is latched, and clears only when asked."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eesm import signals as table
 from eesm.stages.guard import guard, watch
+from eesm.stages.stuck import watch_sensors
 from eesm.stages.transforms import clarke
 from tests.stages.bench import make_signals
 
@@ -32,9 +35,10 @@ CAUSES = [
 
 
 def look(s) -> None:
-    """What comes before the guard in a period, a letter and a watch included."""
+    """What comes before the guard in a period, a letter and both watches included."""
     clarke(s)
     watch(s)
+    watch_sensors(s)
     if s.fault_request or s.fault_clear != s.fault_cleared:
         s.suspect = -1  # as `take_mailbox` does
     guard(s)
@@ -74,6 +78,51 @@ def test_a_turn_of_the_main_loop_is_a_sign_of_life() -> None:
     s = make_signals(**LIMITS, silence=table.PHASE_MASK)
     look(s)
     assert s.faults == 0  # 0: nobody watches
+
+
+def turn(s, counts, cycles) -> None:
+    """So many cycles, in each of which the encoder moves by counts."""
+    for _ in range(cycles):
+        s.encoder_raw = (s.encoder_raw + counts) & 0xFFFF
+        look(s)
+
+
+def test_a_count_that_stands_after_a_quick_turn_is_a_lost_encoder() -> None:
+    s = make_signals(**LIMITS, bridge_mode=2, standing_max=3, w_e=900, w_e_lost=800, encoder_raw=65000)
+    turn(s, 50, 40)  # over the counter's end
+    turn(s, 0, 3)
+    assert s.faults == 0
+    s.w_e = 0  # as the tracker follows
+    turn(s, 0, 1)
+    assert s.faults == table.FAULT_ENCODER_LOST
+
+
+def test_a_dead_count_may_flicker() -> None:
+    s = make_signals(**LIMITS, bridge_mode=2, standing_max=3, w_e=-900, w_e_lost=800)
+    turn(s, -50, 3)
+    for flicker in (1, -1, -1, 1):
+        turn(s, flicker, 1)
+    assert s.faults == table.FAULT_ENCODER_LOST
+
+
+@pytest.mark.parametrize("calm", [{"w_e": 800}, {"bridge_mode": 0}, {"bridge_mode": 3}])
+def test_a_slow_shaft_and_one_that_nothing_drives_may_stand(calm) -> None:
+    s = make_signals(**{**LIMITS, "bridge_mode": 2, "standing_max": 3, "w_e": 900, "w_e_lost": 800, **calm})
+    turn(s, 50, 3)
+    turn(s, 0, 50)
+    assert s.faults == 0
+
+
+def test_a_lost_encoder_is_forgotten_once_the_bridge_is_off() -> None:
+    s = make_signals(**LIMITS, bridge_mode=2, standing_max=3, w_e=900, w_e_lost=800)
+    turn(s, 50, 3)
+    turn(s, 0, 5)
+    assert s.faults == table.FAULT_ENCODER_LOST
+    s.bridge_mode, s.w_e = 0, 0
+    turn(s, 0, 2)
+    s.bridge_mode, s.fault_clear = 2, 1
+    turn(s, 0, 50)
+    assert s.faults == 0
 
 
 @pytest.mark.parametrize(("cause", "bit"), CAUSES)
@@ -116,3 +165,45 @@ def test_no_phase_current_beyond_its_limit_is_missed(i_a: int, i_b: int, trip: i
     clarke(s)
     guard(s)
     assert s.faults == (1 if max(abs(i_a), abs(i_b), abs(i_a + i_b)) > trip else 0)
+
+
+PARTS = {**LIMITS, "i_flows": 2000, "i_d": 0, "i_q": 6000}
+
+
+def turn_current(s, degrees: float, cycles: int, stuck: bool = False) -> None:
+    """So many cycles, in each of which the current turns by degrees and phase b, unless stuck, with it."""
+    for _ in range(cycles):
+        s.theta_e = (s.theta_e + round(degrees / 360 * (1 << 30))) & table.PHASE_MASK
+        angle = 2 * math.pi * s.theta_e / (1 << 30)
+        s.i_a_raw = 2048 - round(400 * math.sin(angle))
+        if not stuck:
+            s.i_b_raw = 2048 - round(400 * math.sin(angle - 2 * math.pi / 3))
+        look(s)
+
+
+@pytest.mark.parametrize("degrees", [3.0, -11.0, 40.0, -82.0, 110.0, 119.9])
+def test_a_phase_that_stands_while_the_current_turns_is_stuck(degrees: float) -> None:
+    s = make_signals(**PARTS)
+    turn_current(s, degrees, 1000)
+    assert s.faults == 0
+    turn_current(s, degrees, max(6, math.ceil(110 / abs(degrees))), stuck=True)
+    assert s.faults == table.FAULT_SENSOR_STUCK
+
+
+@pytest.mark.parametrize("calm", [{"i_q": 1900}, {"theta_e": 5}])
+def test_a_phase_may_stand_with_hardly_any_current_or_at_rest(calm: dict[str, int]) -> None:
+    s = make_signals(**{**PARTS, **calm})
+    turn_current(s, 0.0 if "theta_e" in calm else 10.0, 200, stuck=True)
+    assert s.faults == 0
+
+
+def test_a_current_that_begins_to_flow_may_begin_anywhere() -> None:
+    for start in range(0, 360, 2):
+        s = make_signals(**{**PARTS, "i_q": 0, "theta_e": round(start / 360 * (1 << 30))})
+        s.i_a_raw = s.i_b_raw = 2048
+        for _ in range(100):
+            s.theta_e = (s.theta_e + (1 << 26)) & table.PHASE_MASK
+            look(s)
+        s.i_q = 6000
+        turn_current(s, 22.5, 30)
+        assert s.faults == 0
