@@ -10,8 +10,6 @@ import pytest
 from boards.virtual import plant, sensors
 from eesm.drive import FAULT, READY, RUNNING
 from eesm.fault_table import FAULTS
-from eesm.faults import Failed
-from eesm.watch_balance import BalanceWatch
 from tests.drive_bench import Bench
 
 CLAIMED = {row.name: row.periods or 0 for row in FAULTS}
@@ -199,52 +197,25 @@ def test_a_gain_that_drifts_unbalances_the_phases(unit, share, load, fault, amou
     assert periods <= CLAIMED["PHASE_UNBALANCE"]
 
 
-class Rippling:
-    """What a balance watch sees of a drive whose voltages have a part that turns `turns` times a turn."""
+@pytest.mark.parametrize("unit", ["a", "b", "c"])
+def test_looks_60_ms_apart_see_an_unbalance_as_well(unit):
+    bench = turning(unit, 0.3, 0.35, **sensors.PICO)
+    drive, began = bench.drive, bench.kernel.read("period")
 
-    def __init__(self, bench: Bench, turns: int, passed: int, w_e: float = 120.0) -> None:
-        kernel = bench.kernel
-        self.kernel, self.settings, self.step_of = kernel, kernel.settings, kernel.step_of
-        self.sight, self.passed, self.period = self, passed, 0
-        self.turns, self.speed = turns, w_e
-        self.words = {"i_d": 0, "i_q": round(0.3 * self.settings["i_max"] / kernel.step["i_q"])}
-        self.words["w_e"] = round(w_e / kernel.step["w_e"])
+    def pass_time(seconds: float) -> None:
+        for _ in range(round(seconds / 0.06)):
+            for _ in range(60):
+                bench.loop.run(20)
+                bench.mailbox.pump()
+            drive.host_seen()
+            drive.tick()
 
-    def __getattr__(self, name: str) -> int:
-        return self.read(name)
-
-    def read(self, name: str) -> int:
-        theta = self.speed * self.period / self.settings["f_pwm"]
-        if name == "theta_e":
-            return round(theta / (2 * math.pi) * 2**30) % 2**30
-        if name in ("u_d", "u_q"):
-            return round(400 * (math.cos if name == "u_d" else math.sin)(self.turns * theta))
-        if name == "period":
-            return self.period
-        return self.words.get(name.removesuffix("_ref"), self.kernel.read(name))
-
-
-def seconds_until_unbalance(bench: Bench, turns: int, passed: int) -> float:
-    """Until the watch fails; infinite when it has not in 20 s."""
-    drive: Any = Rippling(bench, turns, passed)
-    watch = BalanceWatch(drive)
-    while drive.period < 20 * drive.settings["f_pwm"]:
-        drive.period += passed
-        try:
-            watch.look()
-        except Failed as failure:
-            assert failure.name == "PHASE_UNBALANCE"
-            return drive.period / drive.settings["f_pwm"]
-    return math.inf
-
-
-def test_ripple_looked_at_late_is_no_unbalance():
-    bench = Bench("a", 3)
-    assert seconds_until_unbalance(bench, -2, 20) < 1.0  # so the part is large enough
-    # The rotor turns against such a part eight times a turn: as often as these looks come, or half of them.
-    late = round(20_000 * 2 * math.pi / 120.0 / 8)
-    for passed in (20, late // 2, late, 2 * late):
-        assert seconds_until_unbalance(bench, 6, passed) == math.inf, passed
+    pass_time(2.0)
+    assert drive.state == RUNNING, bench.story()
+    inject(bench, "gain_a", 0.3)
+    pass_time(1.5)
+    assert bench.names()[0] == "PHASE_UNBALANCE", bench.story()
+    assert bench.kernel.read("fault_period") - began <= 40000 + CLAIMED["PHASE_UNBALANCE"]
 
 
 @pytest.mark.parametrize(("unit", "share", "load"), [("a", 0.1, 0.4), ("b", -0.3, 0.3), ("c", 0.1, 0.3)])

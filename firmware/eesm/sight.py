@@ -16,20 +16,14 @@ NAMES = (
     "i_f_raw",
     "u_dc_raw",
     "position",
-    "theta_e",
     "w_e",
     "i_d",
     "i_q",
-    "u_d",
-    "u_q",
     "d_integral",
     "q_integral",
     "compare_a",
     "compare_b",
     "compare_c",
-    "i_d_ref",
-    "i_q_ref",
-    "i_f_ref",
 )
 
 
@@ -67,20 +61,14 @@ class Sight:
         self.i_f_raw = words[at[3]]
         self.u_dc_raw = words[at[4]]
         self.position = words[at[5]]
-        self.theta_e = words[at[6]]
-        self.w_e = words[at[7]]
-        self.i_d = words[at[8]]
-        self.i_q = words[at[9]]
-        self.u_d = words[at[10]]
-        self.u_q = words[at[11]]
-        self.d_integral = words[at[12]]
-        self.q_integral = words[at[13]]
-        self.compare_a = words[at[14]]
-        self.compare_b = words[at[15]]
-        self.compare_c = words[at[16]]
-        self.i_d_ref = words[at[17]]
-        self.i_q_ref = words[at[18]]
-        self.i_f_ref = words[at[19]]
+        self.w_e = words[at[6]]
+        self.i_d = words[at[7]]
+        self.i_q = words[at[8]]
+        self.d_integral = words[at[9]]
+        self.q_integral = words[at[10]]
+        self.compare_a = words[at[11]]
+        self.compare_b = words[at[12]]
+        self.compare_c = words[at[13]]
 
 
 class Lasting:

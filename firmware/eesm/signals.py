@@ -473,6 +473,12 @@ class Signals(SignalSet):
     i_square_mean: int = state(
         "one", 28, 0, 1 << 29, "1", "mean square of the stator current over that of its base, over 128 cycles"
     )
+    u_d_mean: int = state("u", 28, -(1 << 28), 1 << 28, "V", "mean u_d, over 128 cycles")
+    u_q_mean: int = state("u", 28, -(1 << 28), 1 << 28, "V", "mean u_q, over 128 cycles")
+    u_back_along: int = state(
+        "u", 26, -(1 << 28), 1 << 28, "V", "voltage that turns backwards, along phase a where theta_e is 0"
+    )
+    u_back_across: int = state("u", 26, -(1 << 28), 1 << 28, "V", "the same, a quarter turn ahead")
 
     # --- telemetry --------------------------------------------------------------------------------
     stream_divider: int = parameter("one", 0, 0, 20000, "1", "periods of a stream row, 0 for none")

@@ -8,6 +8,7 @@ routine.
 from eesm.signals import Signals
 from eesm.stages.angle import find_direction, read_encoder, track_angle
 from eesm.stages.average import average, sum_exciter
+from eesm.stages.balance import find_backward
 from eesm.stages.current import control_current
 from eesm.stages.damping import damp_driveline
 from eesm.stages.derate import limit_power, note_i_q, yield_to_link
@@ -80,6 +81,7 @@ def run_slot(s: Signals) -> None:
         choose_i_q(s)
         note_i_q(s)
         average(s)
+        find_backward(s)
         s.slot = 0
 
 

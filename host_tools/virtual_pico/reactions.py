@@ -63,6 +63,7 @@ REACTIONS = (
     Reaction("60 degrees of counts lost at once", "ENCODER_JUMPED", ANGLE, 12000),
     Reaction("2 % of the counts lost", "ANGLE_SLIPPED", ANGLE, 16000),
     Reaction("phase a is open", "ANGLE_SLIPPED", ANGLE, 15000),
+    Reaction("phase a reads half too much", "PHASE_UNBALANCE", "the main loop: no voltage drives it", 30000),
     Reaction("load runs away with the shaft", "SPIN_OUT", "the main loop: quicker than torque_max", 8000),
     Reaction("set point of the other sign", "TORQUE_IMPLAUSIBLE", "the main loop: torque unasked for", 16000),
     # After a stall_time of 0.2 s, and 0.7 s of i_max with an overload_time of 0.5 s.
@@ -84,9 +85,6 @@ REACTIONS = (
 WITHOUT = {
     "TORQUE_REVERSED": "an incremental encoder cannot be half an electrical turn off at once; of the counts "
     "that it loses while the shaft turns, `ENCODER_JUMPED` or `ANGLE_SLIPPED` is named first",
-    "PHASE_UNBALANCE": "not seen. One look in 60 ms cannot tell a dead time's ripple from uneven phases by "
-    "their voltages, and the current control makes the currents even: a sensor of phase a that reads half "
-    "too much was not named within 12 to 15 s at 4000 and at 5800 rpm",
     "PHASE_SUM": "the board has no input for a third current",
     "MAIN_LOOP_SILENT": "seen in the row of a main loop that hangs, of which the reset leaves no trace",
     "MAIN_LOOP_FAILED": "seen in the row of an exception, of which the prompt tells",

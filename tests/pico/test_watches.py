@@ -263,6 +263,7 @@ CASES = (
     Case("170 degrees of counts lost at once", LOADED, inject("encoder_slips", 0.5, 300), UPSET),
     Case("60 degrees of counts lost at once", LOADED, inject("encoder_slips", 0.5, 100), UPSET, quick=True),
     Case("2 % of the counts lost", LOADED, inject("encoder_slips", 0.02), UPSET, seconds=1.0),
+    Case("phase a reads half too much", LOADED, inject("gain_a", 0.5), UPSET, seconds=2.0),
     Case("load runs away with the shaft", coasting(3000.0), drive_shaft(-16.5, below=310.0), UPSET),
     Case("phase a is open", LOADED, inject("phase_open"), (*UPSET, "SENSOR_STUCK"), seconds=2.0),
     Case("set point of the other sign", blocked(3.5), negate_torque, UPSET, seconds=1.0, quick=True),
