@@ -148,8 +148,8 @@ _ROWS = (
     (
         "SENSOR_STUCK",
         "a converter gives the same count again and again while currents change",
-        "a phase's same count in 4 cycles while more than 10 % of i_max turns by a quarter, or a current's "
-        "for 24 looks of the main loop while another one moves by 24 counts",
+        "the same count of a phase in 4 cycles and a quarter turn while the other one is elsewhere by 24, or "
+        "of a current for 24 looks of the main loop while another one moves by 24",
         CYCLE_OR_LOOP,
         5000,
         OPEN,

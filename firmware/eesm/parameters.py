@@ -267,7 +267,6 @@ def derive(settings, base=None, breathe=_go_on):
     words["w_e_lost"] = _within(lost / w_m * Q15, 1, 32767)
     counts = lost * t_outer * settings["encoder_counts"] / (2 * pi)
     words["standing_max"] = _within(ceil(LOST_COUNTS / counts), 2, 4096)
-    words["i_flows"] = _within(0.1 * settings["i_max"] / i * Q15, 1, 32767)
     # Between the highest speed and its trip, or close below a trip that is lower than that.
     gap = max(settings["w_m_trip"] - settings["w_m_max"], 0.04 * settings["w_m_trip"])
     words["w_e_hold"] = _within((settings["w_m_trip"] - 0.25 * gap) / w_m * Q15, 2, 32767)

@@ -312,16 +312,17 @@ class Signals(SignalSet):
         "electrical speed from which no count stands at once",
         Q15_MAX,
     )
-    i_a_seen: int = state(
-        "count", 0, 0, ADC_TOP, "count", "i_a_raw when it last changed, or hardly any current flowed"
-    )
+    i_a_seen: int = state("count", 0, 0, ADC_TOP, "count", "i_a_raw when it last changed")
+    i_b_then: int = state("count", 0, 0, ADC_TOP, "count", "i_b_raw then")
     i_a_still: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law since then")
-    theta_a_seen: int = state("turn", 30, 0, PHASE_MASK, "turn", "theta_e then")
-    i_b_seen: int = state("count", 0, 0, ADC_TOP, "count", "as i_a_seen, of phase b")
-    i_b_still: int = state("one", 0, 0, Q30_MAX, "1", "as i_a_still, of phase b")
-    theta_b_seen: int = state("turn", 30, 0, PHASE_MASK, "turn", "as theta_a_seen, of phase b")
-    i_flows: int = parameter(
-        "i", 15, 0, Q15_MAX, "A", "current from which a phase's count cannot stand", Q15_MAX
+    theta_a_seen: int = state(
+        "turn", 30, 0, PHASE_MASK, "turn", "theta_e from which on phase b has been elsewhere than then"
+    )
+    i_b_seen: int = state("count", 0, 0, ADC_TOP, "count", "i_b_raw when it last changed")
+    i_a_then: int = state("count", 0, 0, ADC_TOP, "count", "i_a_raw then")
+    i_b_still: int = state("one", 0, 0, Q30_MAX, "1", "cycles of the outer law since then")
+    theta_b_seen: int = state(
+        "turn", 30, 0, PHASE_MASK, "turn", "theta_e from which on phase a has been elsewhere than then"
     )
     fault_request: int = parameter("one", 0, 0, 255, "1", "number of the main loop's first fault, 0: none")
     short_allowed: int = parameter("one", 0, 0, 1, "1", "1: the bridge bears a shorted machine's current")

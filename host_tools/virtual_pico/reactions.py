@@ -49,8 +49,8 @@ REACTIONS = (
     Reaction("link reads its top count", "SENSOR_RANGE", LAW, 14),
     # A turn at the speed of the tests, where the current is small at times. A limit of the control law may be
     # broken first, and is then what is reported.
-    Reaction("phase a stuck", "SENSOR_STUCK", "the control law: one count stays, the current turns", 1000),
-    Reaction("phase b stuck", "SENSOR_STUCK", "the control law: one count stays, the current turns", 1000),
+    Reaction("phase a stuck", "SENSOR_STUCK", "the control law: one count stays, the current turns", 1500),
+    Reaction("phase b stuck", "SENSOR_STUCK", "the control law: one count stays, the current turns", 1500),
     # Ticks of 7 ms and two collections, beside the 30 ms for which the field has to stay away.
     Reaction("field cable off", "FIELD_OPEN", "the main loop: voltage drives no field current", 4000),
     # Watches of board, winding and heat look in turn, one in a tick; i_f_trip may be first.

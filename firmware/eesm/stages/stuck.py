@@ -12,6 +12,7 @@ from eesm.stages.guard import latch
 
 FLICKER = 1  # counts by which a dead encoder may still move
 STILL = 3  # looks in which a phase's count has not changed
+MOVED = 24  # counts by which the other's has: of half of it, 0.29 are more than a code
 QUARTER_TURN = 1 << 28  # of a phase
 
 
@@ -39,24 +40,27 @@ def watch_sensors(s: Signals) -> None:
 
 
 def watch_phases(s: Signals) -> None:
-    """Note since when and where the count of a phase stands while a current flows.
+    """Note since when a phase's count stands, and from where on the other one is elsewhere than it was then.
 
-    While that turns by a quarter of a turn, each phase changes by 0.29 of it at least, however noiseless the
-    sensor; more than three looks of the same are not two sides of a crest.
+    While their current turns by a quarter of a turn, each phase changes by 0.29 of it at least, however
+    noiseless the sensor; more than three looks of the same are not two sides of a crest.
     """
-    small = s.i_d * s.i_d + s.i_q * s.i_q - s.i_flows * s.i_flows
-    if small < 0 or s.i_a_raw != s.i_a_seen:
+    if s.i_a_raw != s.i_a_seen:
         s.i_a_seen = s.i_a_raw
-        s.theta_a_seen = s.theta_e
+        s.i_b_then = s.i_b_raw
         s.i_a_still = 0
     elif s.i_a_still < Q30_MAX:
         s.i_a_still = s.i_a_still + 1
-    if small < 0 or s.i_b_raw != s.i_b_seen:
+    if magnitude(s.i_b_raw - s.i_b_then) < MOVED:
+        s.theta_a_seen = s.theta_e
+    if s.i_b_raw != s.i_b_seen:
         s.i_b_seen = s.i_b_raw
-        s.theta_b_seen = s.theta_e
+        s.i_a_then = s.i_a_raw
         s.i_b_still = 0
     elif s.i_b_still < Q30_MAX:
         s.i_b_still = s.i_b_still + 1
+    if magnitude(s.i_a_raw - s.i_a_then) < MOVED:
+        s.theta_b_seen = s.theta_e
 
 
 def find_stuck(s: Signals) -> int:
