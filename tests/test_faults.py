@@ -11,6 +11,7 @@ from eesm import (
     parameters,
     signals,
     startup,
+    watch_balance,
     watch_currents,
     watch_field,
     watch_heat,
@@ -68,7 +69,8 @@ def test_constants_repeated_for_the_board_agree_with_the_signal_table():
     assert watch_heat.LIMITED_OVERLOAD == derate.LIMITED_OVERLOAD
     assert watch_heat.LIMITED_TEMPERATURE == derate.LIMITED_TEMPERATURE
     assert watch_heat.Q15_MAX == Q15_MAX
-    assert watch_winding.MEAN_PERIODS == parameters.OUTER_PERIODS << average.MEAN_SHIFT
+    for module in (watch_balance, watch_winding):
+        assert module.MEAN_PERIODS == parameters.OUTER_PERIODS << average.MEAN_SHIFT
     row = signals_of(signals.Signals)["temperature_rotor"]
     assert row.low == 16 * watch_heat.NOT_KNOWN and row.q == 4
 

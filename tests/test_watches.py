@@ -192,7 +192,7 @@ def test_a_blocked_shaft_stalls_after_its_time(unit):
 def test_a_gain_that_drifts_unbalances_the_phases(unit, share, load, fault, amount):
     bench = turning(unit, share, load, phase_sensors=2, **sensors.PICO)
     inject(bench, fault, amount)
-    name, periods = trip(bench, 1.2)
+    name, periods = trip(bench, 1.5)
     assert name == "PHASE_UNBALANCE"
     assert periods <= CLAIMED["PHASE_UNBALANCE"]
 
@@ -213,7 +213,7 @@ def test_looks_60_ms_apart_see_an_unbalance_as_well(unit):
     pass_time(2.0)
     assert drive.state == RUNNING, bench.story()
     inject(bench, "gain_a", 0.3)
-    pass_time(1.5)
+    pass_time(1.6)
     assert bench.names()[0] == "PHASE_UNBALANCE", bench.story()
     assert bench.kernel.read("fault_period") - began <= 40000 + CLAIMED["PHASE_UNBALANCE"]
 

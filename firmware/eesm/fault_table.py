@@ -366,8 +366,8 @@ _ROWS = (
         "PHASE_UNBALANCE",
         "the currents of the phases differ although a machine's are alike: a sensor's gain has "
         "drifted, or a phase is open",
-        "8 % of the current are driven backwards by the voltages, in means over 0.3 s; from 10 % of i_max, "
-        "1.5 s after 2 % of w_m_max",
+        "8 % of the current are driven backwards by the voltages, in means over 0.3 s, for 0.25 s; from 10 % "
+        "of i_max, 1.5 s after 2 % of w_m_max and 4 rad electrical in 768 periods",
         MAIN_LOOP,
         30000,
         OPEN,

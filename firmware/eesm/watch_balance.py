@@ -4,6 +4,10 @@ from math import cos, sin, sqrt
 
 from eesm.cyclic import signed
 from eesm.faults import Failed
+from eesm.sight import Lasting
+
+MEAN_PERIODS = 768  # as eesm.stages.average: 128 cycles of the outer law
+SLOW = 4 / MEAN_PERIODS  # rad a period, below which a step of the voltage leaves as much in its mean
 
 
 class BalanceWatch:
@@ -19,13 +23,16 @@ class BalanceWatch:
     FIRST = 1.0  # s since the shaft was slow, of which nothing is used: what currents did then is forgotten
     LEAST = 0.1  # of i_max: smaller currents are not judged
     SHARE = 0.08  # of the current: mean squares of the phases 27 % apart
+    LASTS = 0.25  # s; a step of torque decays meanwhile
 
     def __init__(self, drive):
         self.drive = drive
+        self._bad = Lasting()
         self.begin()
 
     def begin(self):
         """What was seen before says nothing about now."""
+        self._bad.clear()
         self._looked = self.drive.read("period")
         self._w_e = 0.0  # of the last look
         self._passed = 0  # periods that were seen
@@ -40,7 +47,7 @@ class BalanceWatch:
         if passed == 0:
             return
         w_e, f_pwm = si("w_e"), settings["f_pwm"]
-        slow = abs(w_e) < 0.02 * settings["w_m_max"] * settings["pole_pairs"]
+        slow = abs(w_e) < max(0.02 * settings["w_m_max"] * settings["pole_pairs"], SLOW * f_pwm)
         if slow or w_e * self._w_e < 0:  # slow just before
             self.begin()
             self._w_e = w_e
@@ -59,7 +66,7 @@ class BalanceWatch:
         if settled < 2 * self.MEAN * f_pwm or self._square < (self.LEAST * settings["i_max"]) ** 2:
             return
         share = sqrt(self._along**2 + self._across**2) / self._square
-        if share > self.SHARE:
+        if self._bad.lasts(share > self.SHARE, sight.period, self.LASTS * f_pwm):
             raise Failed(
                 "PHASE_UNBALANCE",
                 "%.0f %% of the phase currents turn backwards, %.0f %% are allowed; compare the phase sensors"
