@@ -642,7 +642,7 @@ def test_the_control_law_names_a_dead_encoder_without_the_main_loop(unit, share,
     assert bench.run(3.0, lambda: bench.w_m > 0.97 * w_m), bench.story()
     bench.loop.run(died)
     bench.loop.inject("encoder_lost")
-    bench.loop.run(BY_NAME["ENCODER_LOST"].periods)
+    bench.loop.run(BY_NAME["ENCODER_LOST"].periods or 0)
     # At full speed a current that is turned wrongly may exceed its limit at the same time.
     assert bench.kernel.read("faults") & bit_of("ENCODER_LOST")
     bench.drive.tick()

@@ -63,8 +63,10 @@ def test_a_drive_that_moves_without_a_session_would_be_seen(schema, monkeypatch)
 
 def test_a_session_that_steals_a_drive_would_be_seen(schema, monkeypatch):
     monkeypatch.setattr("eesm.link.Link._driven", lambda self: False)
+    # Half of the seeds meet a set point that the drive does not refuse for another reason.
     with pytest.raises(Violation):
-        campaign.fuzz_running(3000, 1, schema)
+        for seed in range(1, 13):
+            campaign.fuzz_running(3000, seed, schema)
 
 
 def test_a_replay_that_is_obeyed_would_be_seen(schema, monkeypatch):
