@@ -279,7 +279,8 @@ def measure_case(case: Case, folder: Path, bounds: Sequence[str], rows: bool) ->
                     found[bound]["stream"] = measure_rows(rig)
             except (ToolError, ValueError) as error:
                 resets = rig is not None and rig.count("resets") != rig.resets
-                failure = ("the board reset: " if resets else "") + first_line(error) + faults_of(rig)
+                failure = ("the board reset: " if resets else "") + first_line(error)
+                failure += faults_of(rig, failure)
                 found[bound] = {**found.get(bound, {}), "failure": failure}
             finally:
                 if rig is not None:
@@ -287,10 +288,11 @@ def measure_case(case: Case, folder: Path, bounds: Sequence[str], rows: bool) ->
     return found
 
 
-def faults_of(rig: Rig | None) -> str:
-    """The faults that a drive has, to be set behind what it refuses."""
+def faults_of(rig: Rig | None, said: str) -> str:
+    """The faults that a drive has, to be set behind what it refuses, unless that names them."""
     with contextlib.suppress(ToolError):
-        names = [fault.name for fault in rig.drive.faults().faults] if rig is not None else []
+        found = rig.drive.faults().faults if rig is not None else ()
+        names = [fault.name for fault in found if fault.name not in said]
         return f" ({', '.join(names)})" if names else ""
     return ""
 

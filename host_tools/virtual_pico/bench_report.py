@@ -224,7 +224,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     """All that goes into the README."""
     about = (
         "Cycles of clk_sys, unit a under load with its main loop collecting garbage, streaming ten signals "
-        "at 1000 Hz and answering requests; every worst case has arming and start-up in it. The margin is "
+        "at 1000 Hz, answering requests and taking set points; every worst case has arming and start-up in "
+        "it. The margin is "
         "the period less the worst. The fast step is taken from the interrupt's entry to the first level "
         "written, with the driver's acknowledgement and the words it takes in. At 10 kHz unit a's "
         "bandwidths are halved, as its delay demands. 40 kHz at 125 MHz leave 3125 cycles, which only the "
